@@ -1,0 +1,145 @@
+// Package record defines the rows a run produces and keeps them safe on disk.
+//
+// A run is a file of JSON objects, one a line. Rows are only ever appended,
+// each followed by fsync, so that whatever happens to the machine, a row that
+// was reported as written can be read back. Every number carries its unit in
+// its name. A quantity that was not measured is absent from the row: pointers
+// and omitempty are used so that absent can be told from zero.
+package record
+
+import "time"
+
+// Schema is the version of the row format this package writes. Readers accept
+// rows of this version only.
+const Schema = 1
+
+// Status says how a planned row ended.
+type Status string
+
+// The three ways a planned row can end. Every planned row ends in one of them.
+const (
+	StatusOK      Status = "ok"      // measured
+	StatusSkipped Status = "skipped" // not attempted; Reason says why
+	StatusError   Status = "error"   // attempted and failed; Error says how
+)
+
+// Key identifies one planned row of a run. At most one ok row exists per key;
+// an error row may be followed by a retry under the same key.
+type Key struct {
+	CellID string
+	Launch int
+	Rep    int
+	Warmup bool
+}
+
+// Record is one row of raw_measurements.jsonl.
+type Record struct {
+	Schema    int       `json:"schema"`
+	Timestamp time.Time `json:"timestamp"` // UTC, when the row was started
+	RunID     string    `json:"run_id"`
+	CellID    string    `json:"cell_id"` // see matrix.Cell.ID
+
+	Model    string `json:"model"`
+	Backend  string `json:"backend"`
+	Scenario string `json:"scenario"`
+	Launch   int    `json:"launch"`           // 0-based process launch
+	Rep      int    `json:"rep"`              // 0-based repetition within the launch
+	Warmup   bool   `json:"warmup,omitempty"` // left out of every statistic
+
+	Status Status `json:"status"`
+	Reason string `json:"reason,omitempty"` // why a row was skipped
+	Error  *Error `json:"error,omitempty"`  // how a row failed
+
+	Batch      int    `json:"batch"`       // sequences decoded together
+	KVTypeK    string `json:"kv_type_k"`   // ggml type name of the K cache, e.g. "f16"
+	KVTypeV    string `json:"kv_type_v"`   // ggml type name of the V cache
+	DecodeMode string `json:"decode_mode"` // "cached" or "uncached"
+	Seed       int64  `json:"seed"`
+
+	// The work that was really done. Asked sizes live in the plan; a prompt
+	// that had to be clamped shows its true length here and a warning below.
+	PromptTokens int    `json:"prompt_tokens,omitempty"`
+	GenTokens    int    `json:"gen_tokens,omitempty"`
+	PromptHash   string `json:"prompt_hash,omitempty"` // over the prompt's token ids
+	TokenHash    string `json:"token_hash,omitempty"`  // over the sampled token ids, in order
+	Synthetic    bool   `json:"synthetic"`             // the weights are seeded random numbers
+
+	// Wall times on the monotonic clock. Prefill ends with the first sampled
+	// token (time to first token without tokenization); decode is exactly
+	// GenTokens steps.
+	PrefillMs *float64  `json:"prefill_ms,omitempty"`
+	DecodeMs  *float64  `json:"decode_ms,omitempty"`
+	TotalMs   *float64  `json:"total_ms,omitempty"` // prefill + decode, by a clock span of its own
+	StepMs    []float64 `json:"step_ms,omitempty"`  // one per decode step; sums to decode_ms
+	StartNs   int64     `json:"start_ns,omitempty"` // CLOCK_MONOTONIC at the start of prefill
+
+	// Device-side times from events on the engine's own compute stream.
+	PrefillCudaMs *float64  `json:"prefill_cuda_ms,omitempty"`
+	DecodeCudaMs  *float64  `json:"decode_cuda_ms,omitempty"`
+	StepCudaMs    []float64 `json:"step_cuda_ms,omitempty"`
+
+	// One-time costs of the launch this row belongs to; on its first row only.
+	LoadMs    *float64 `json:"load_ms,omitempty"`    // model file to ready weights
+	ContextMs *float64 `json:"context_ms,omitempty"` // creating the context and its buffers
+
+	// Memory. MB is 10^6 bytes in names ending in _mb (TR123 printed MiB).
+	KVUsedBytes      *int64   `json:"kv_used_bytes,omitempty"`  // K and V payload of the sequence after decode
+	KVAllocBytes     *int64   `json:"kv_alloc_bytes,omitempty"` // buffers the engine reserved for K and V
+	WeightsBytes     *int64   `json:"weights_bytes,omitempty"`
+	ComputeBytes     *int64   `json:"compute_bytes,omitempty"` // engine work buffers
+	EngineGPUBytes   *int64   `json:"engine_gpu_bytes,omitempty"`
+	HostPeakRSSBytes *int64   `json:"host_peak_rss_bytes,omitempty"` // of the worker process so far
+	HostRSSBytes     *int64   `json:"host_rss_bytes,omitempty"`      // of the worker process after the row
+	GPUPeakPrefillMB *float64 `json:"gpu_peak_prefill_mb,omitempty"` // worker process, by NVML
+	GPUPeakTotalMB   *float64 `json:"gpu_peak_total_mb,omitempty"`
+
+	GPUClockMHz *float64    `json:"gpu_clock_mhz,omitempty"`
+	GPUTempC    *float64    `json:"gpu_temp_c,omitempty"`
+	Throttle    []string    `json:"throttle_reasons,omitempty"` // names of NVML clock event reasons seen
+	PhasePower  *PhasePower `json:"phase_power,omitempty"`
+
+	// What ran it.
+	Device        string            `json:"device,omitempty"`      // as the engine names it
+	DeviceKind    string            `json:"device_kind,omitempty"` // "cpu" or "gpu"
+	EngineVersion string            `json:"engine_version,omitempty"`
+	EngineEnv     map[string]string `json:"engine_env,omitempty"` // environment the backend entry set
+	Threads       int               `json:"threads,omitempty"`
+	NCtx          int               `json:"n_ctx,omitempty"`
+	NBatch        int               `json:"n_batch,omitempty"`
+	NUbatch       int               `json:"n_ubatch,omitempty"`
+	FlashAttn     string            `json:"flash_attn,omitempty"` // "on", "off" or "auto", as asked
+	GPULayers     int               `json:"gpu_layers,omitempty"`
+	Graphs        *bool             `json:"graphs,omitempty"` // CUDA graphs; absent on CPU
+
+	Degraded bool     `json:"degraded,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Error says how a row failed.
+type Error struct {
+	Kind       string   `json:"kind"`                  // "engine", "signal", "exit", "timeout", "memory", "input"
+	Message    string   `json:"message"`               // what, where, what to do next
+	Signal     string   `json:"signal,omitempty"`      // e.g. "SIGKILL" when the worker died by one
+	ExitCode   *int     `json:"exit_code,omitempty"`   // when the worker exited
+	StderrTail []string `json:"stderr_tail,omitempty"` // the worker's last lines
+}
+
+// PhasePower is what the power samples inside each phase say.
+type PhasePower struct {
+	Prefill PowerStats `json:"prefill"`
+	Decode  PowerStats `json:"decode"`
+}
+
+// PowerStats summarises the samples whose timestamps fall inside one phase.
+// With no samples every mean is absent.
+type PowerStats struct {
+	PowerMeanW   *float64 `json:"power_mean_w,omitempty"`
+	TempMeanC    *float64 `json:"temp_mean_c,omitempty"`
+	ClockMeanMHz *float64 `json:"clock_mean_mhz,omitempty"`
+	NSamples     int      `json:"n_samples"`
+}
+
+// Key returns the identity of the planned row that r answers.
+func (r *Record) Key() Key {
+	return Key{CellID: r.CellID, Launch: r.Launch, Rep: r.Rep, Warmup: r.Warmup}
+}

@@ -1,0 +1,177 @@
+// Package wire is the language the parent and a worker process speak: JSON
+// objects, one a line, over the socket the worker inherits as file descriptor
+// 3. The parent asks, the worker answers; there is exactly one reply to each
+// request and nothing is sent in between, so that no message disturbs a phase
+// that is being timed. When the socket closes, the worker exits.
+package wire
+
+// Request is what the parent sends. Exactly one field is set.
+type Request struct {
+	Open    *Open    `json:"open,omitempty"`    // load a model; first request of a measuring worker
+	Inspect *Inspect `json:"inspect,omitempty"` // describe a model file and its memory needs without loading it
+	Devices *Devices `json:"devices,omitempty"` // list the devices the engine sees
+	Row     *Row     `json:"row,omitempty"`     // measure one row with the open model
+}
+
+// Reply is what the worker answers: the field that matches the request, or Error.
+type Reply struct {
+	Opened    *Opened       `json:"opened,omitempty"`
+	Inspected *Inspected    `json:"inspected,omitempty"`
+	Devices   *DevicesReply `json:"devices,omitempty"`
+	Row       *RowReply     `json:"row,omitempty"`
+	Error     *Error        `json:"error,omitempty"`
+}
+
+// Error is a request that failed without killing the worker.
+type Error struct {
+	Kind    string `json:"kind"`    // "engine", "memory", "input"; see record.Error
+	Message string `json:"message"` // complete, with the engine's last lines
+}
+
+// Engine says where and how the model runs. It is the backend entry of the
+// matrix with defaults resolved. The engine environment (CUDA graphs and the
+// like) is not here: it is read once per process, so the parent sets it when
+// it spawns the worker.
+type Engine struct {
+	Device    string `json:"device"`     // "cpu" or "cuda"
+	GPULayers int    `json:"gpu_layers"` // -1 for all; 0 on cpu
+	Threads   int    `json:"threads"`    // 0 for the number of physical cores (1 when fully offloaded)
+	NBatch    int    `json:"n_batch"`    // 0 for as much as the largest prompt needs
+	NUbatch   int    `json:"n_ubatch"`   // 0 for the engine's default, 512
+	FlashAttn string `json:"flash_attn"` // "on", "off" or "auto"
+	Mmap      bool   `json:"mmap"`
+	Argmax    string `json:"argmax"` // "graph" (default) or "host", where the greedy token is chosen
+}
+
+// ContextSpec is what a context must be able to hold. The worker keeps one
+// context per distinct spec.
+type ContextSpec struct {
+	NCtx  int    `json:"n_ctx"` // positions; the largest cell's need
+	Batch int    `json:"batch"`
+	TypeK string `json:"type_k"`
+	TypeV string `json:"type_v"`
+}
+
+// Open loads a model.
+type Open struct {
+	ModelPath string `json:"model_path"`
+	Engine    Engine `json:"engine"`
+}
+
+// Opened describes the loaded model and the process.
+type Opened struct {
+	Info    ModelInfo `json:"info"`
+	LoadMs  float64   `json:"load_ms"`
+	PID     int       `json:"pid"`
+	Threads int       `json:"threads"` // as resolved
+	Device  string    `json:"device"`  // name of the device that holds the weights
+	Version string    `json:"version"` // of the engine
+}
+
+// ModelInfo is what the engine says about a model file.
+type ModelInfo struct {
+	Arch         string `json:"arch"`
+	Name         string `json:"name"`
+	Synthetic    bool   `json:"synthetic"` // the file says its weights are random
+	Layers       int    `json:"layers"`
+	Embd         int    `json:"embd"`
+	Heads        int    `json:"heads"`
+	KVHeads      int    `json:"kv_heads"`
+	HeadDimK     int    `json:"head_dim_k"`
+	HeadDimV     int    `json:"head_dim_v"`
+	Vocab        int    `json:"vocab"`
+	CtxTrain     int    `json:"ctx_train"` // positions the model was trained for
+	Params       int64  `json:"params"`
+	WeightsBytes int64  `json:"weights_bytes"`
+	FileType     string `json:"file_type"`
+}
+
+// Inspect asks for a model's description and, for each context, the memory it
+// would need, by the engine's own allocator in a dry run.
+type Inspect struct {
+	ModelPath string        `json:"model_path"`
+	Engine    Engine        `json:"engine"`
+	Contexts  []ContextSpec `json:"contexts"`
+}
+
+// Inspected answers Inspect.
+type Inspected struct {
+	Info   ModelInfo    `json:"info"`
+	Memory []MemoryNeed `json:"memory"` // one per asked context, in order
+}
+
+// MemoryNeed is the memory of one context with its model, by place.
+type MemoryNeed struct {
+	Device  MemoryBytes `json:"device"` // on the GPU; zero for a CPU run
+	Host    MemoryBytes `json:"host"`
+	FreeDev int64       `json:"free_dev"` // free on the GPU now; 0 for a CPU run
+	TotDev  int64       `json:"total_dev"`
+}
+
+// MemoryBytes splits bytes by what they hold.
+type MemoryBytes struct {
+	Weights int64 `json:"weights"`
+	KV      int64 `json:"kv"`
+	Compute int64 `json:"compute"`
+}
+
+// Sum returns the total number of bytes.
+func (m MemoryBytes) Sum() int64 { return m.Weights + m.KV + m.Compute }
+
+// Devices asks for the devices the engine sees.
+type Devices struct{}
+
+// DevicesReply lists them.
+type DevicesReply struct {
+	Version  string   `json:"version"`
+	Features string   `json:"features"` // the engine's own feature line
+	Devices  []Device `json:"devices"`
+}
+
+// Device is one compute device as the engine sees it.
+type Device struct {
+	Name        string `json:"name"` // e.g. "CUDA0"
+	Description string `json:"description"`
+	Kind        string `json:"kind"`    // "cpu", "gpu", "igpu" or "accel"
+	Backend     string `json:"backend"` // e.g. "CUDA"
+	PCIBusID    string `json:"pci_bus_id,omitempty"`
+	FreeBytes   int64  `json:"free_bytes"`
+	TotalBytes  int64  `json:"total_bytes"`
+}
+
+// Row asks for one measurement.
+type Row struct {
+	Context      ContextSpec `json:"context"`
+	PromptTokens int         `json:"prompt_tokens"`
+	GenTokens    int         `json:"gen_tokens"`
+	DecodeMode   string      `json:"decode_mode"` // "cached" or "uncached"
+	Seed         int64       `json:"seed"`        // selects the prompt text
+}
+
+// RowReply is one measurement. Times are CLOCK_MONOTONIC nanoseconds, the same
+// clock the parent stamps power samples with.
+type RowReply struct {
+	PromptTokens int     `json:"prompt_tokens"`
+	GenTokens    int     `json:"gen_tokens"`
+	PromptHash   string  `json:"prompt_hash"`
+	TokenHash    string  `json:"token_hash"`
+	StartNs      int64   `json:"start_ns"`       // before the prompt is submitted
+	PrefillEndNs int64   `json:"prefill_end_ns"` // first sampled token known
+	StepEndNs    []int64 `json:"step_end_ns"`    // after each decode step
+
+	PrefillCudaMs *float64  `json:"prefill_cuda_ms,omitempty"`
+	StepCudaMs    []float64 `json:"step_cuda_ms,omitempty"`
+
+	ContextMs        *float64 `json:"context_ms,omitempty"` // when this row created its context
+	KVUsedBytes      int64    `json:"kv_used_bytes"`
+	KVAllocBytes     int64    `json:"kv_alloc_bytes"`
+	WeightsBytes     int64    `json:"weights_bytes"`
+	ComputeBytes     int64    `json:"compute_bytes"`
+	EngineGPUBytes   int64    `json:"engine_gpu_bytes,omitempty"` // all engine buffers on the GPU
+	HostPeakRSSBytes int64    `json:"host_peak_rss_bytes"`
+	HostRSSBytes     int64    `json:"host_rss_bytes"`
+	NCtx             int      `json:"n_ctx"` // as padded by the engine
+	NBatch           int      `json:"n_batch"`
+	NUbatch          int      `json:"n_ubatch"`
+	Warnings         []string `json:"warnings,omitempty"`
+}
