@@ -98,6 +98,9 @@ type Record struct {
 	Throttle    []string    `json:"throttle_reasons,omitempty"` // names of NVML clock event reasons seen
 	PhasePower  *PhasePower `json:"phase_power,omitempty"`
 
+	// What was measured, on the first row of a launch only.
+	ModelInfo *ModelInfo `json:"model_info,omitempty"`
+
 	// What ran it.
 	Device        string            `json:"device,omitempty"`      // as the engine names it
 	DeviceKind    string            `json:"device_kind,omitempty"` // "cpu" or "gpu"
@@ -113,6 +116,20 @@ type Record struct {
 
 	Degraded bool     `json:"degraded,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// ModelInfo is what the engine says about the model file of a row. It has the
+// shape that memory formulas need; see wire.ModelInfo, which it is filled from.
+type ModelInfo struct {
+	Arch     string `json:"arch"`
+	Layers   int    `json:"layers"`
+	Heads    int    `json:"heads"`
+	KVHeads  int    `json:"kv_heads"`
+	HeadDimK int    `json:"head_dim_k"`
+	HeadDimV int    `json:"head_dim_v"`
+	CtxTrain int    `json:"ctx_train"` // positions the model was trained for
+	Params   int64  `json:"params"`
+	FileType string `json:"file_type,omitempty"`
 }
 
 // Error says how a row failed.
