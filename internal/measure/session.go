@@ -1,0 +1,172 @@
+// Package measure does the measuring, in a worker process: it loads a model
+// once, then times prefill and decode row by row with nothing else in between.
+package measure
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/phasebench/phasebench/internal/clock"
+	"github.com/phasebench/phasebench/internal/prompt"
+	"github.com/phasebench/phasebench/internal/wire"
+	"github.com/phasebench/phasebench/llama"
+)
+
+// Session is a loaded model and the contexts made for it so far. It belongs to
+// one goroutine, which must be locked to its thread.
+type Session struct {
+	engine   wire.Engine
+	model    *llama.Model
+	contexts map[wire.ContextSpec]*llama.Context
+	prompts  map[promptKey][]int32
+}
+
+type promptKey struct {
+	seed int64
+	n    int
+}
+
+// Open loads the model and says what was loaded.
+func Open(o wire.Open) (*Session, *wire.Opened, error) {
+	params, device, err := modelParams(o.ModelPath, o.Engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	start := time.Now()
+	model, err := llama.Load(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	loadMs := msSince(start)
+	s := &Session{
+		engine:   o.Engine,
+		model:    model,
+		contexts: map[wire.ContextSpec]*llama.Context{},
+		prompts:  map[promptKey][]int32{},
+	}
+	s.engine.Threads = threads(o.Engine)
+	return s, &wire.Opened{
+		Info:    modelInfo(model.Info()),
+		LoadMs:  loadMs,
+		PID:     os.Getpid(),
+		Threads: s.engine.Threads,
+		Device:  device.Description,
+		Version: llama.Version(),
+	}, nil
+}
+
+// Close frees the contexts and the model.
+func (s *Session) Close() error {
+	var errs []error
+	for _, c := range s.contexts {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(append(errs, s.model.Close())...)
+}
+
+// Row measures once. The KV cache is empty when the clock starts.
+func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
+	if r.GenTokens < 1 {
+		return nil, fmt.Errorf("gen_tokens is %d, need at least 1: %w", r.GenTokens, llama.ErrBadInput)
+	}
+	c, contextMs, err := s.context(r.Context)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.prompt(r.Seed, r.PromptTokens)
+	if err != nil {
+		return nil, err
+	}
+	decode := c.Generate
+	if r.DecodeMode == "uncached" {
+		decode = c.DecodeUncached
+	}
+	sampled := make([]int32, 1, r.GenTokens+1)
+	ends := make([]int64, 0, r.GenTokens)
+	onStep := func(_ int, token int32) error {
+		ends = append(ends, clock.NowNs())
+		sampled = append(sampled, token)
+		return nil
+	}
+	c.Clear()
+
+	// A collection in the middle of a phase would be time the model did not
+	// take; what the phases allocate is a few kilobytes.
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+
+	start := clock.NowNs()
+	sampled[0], err = c.Prefill(tokens)
+	prefillEnd := clock.NowNs()
+	if err == nil {
+		err = decode(r.GenTokens, onStep)
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	used, err := c.KVUsedBytes()
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.RowReply{
+		PromptTokens: len(tokens),
+		GenTokens:    r.GenTokens,
+		PromptHash:   prompt.Hash(tokens),
+		TokenHash:    prompt.Hash(sampled),
+		StartNs:      start,
+		PrefillEndNs: prefillEnd,
+		StepEndNs:    ends,
+		ContextMs:    contextMs,
+		KVUsedBytes:  used,
+		NCtx:         c.PaddedCtx(),
+		NBatch:       c.Params().NBatch,
+		NUbatch:      c.Params().NUbatch,
+	}
+	for _, m := range c.MemoryUse() {
+		out.KVAllocBytes += m.KV
+		out.WeightsBytes += m.Weights
+		out.ComputeBytes += m.Compute
+		if m.Device != nil {
+			out.EngineGPUBytes += m.KV + m.Weights + m.Compute
+		}
+	}
+	out.HostPeakRSSBytes, out.HostRSSBytes, err = residentBytes()
+	return out, err
+}
+
+func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, error) {
+	if c := s.contexts[spec]; c != nil {
+		return c, nil, nil
+	}
+	params, err := contextParams(spec, s.engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	start := time.Now()
+	c, err := s.model.NewContext(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	ms := msSince(start)
+	s.contexts[spec] = c
+	return c, &ms, nil
+}
+
+func (s *Session) prompt(seed int64, n int) ([]int32, error) {
+	key := promptKey{seed, n}
+	if s.prompts[key] == nil {
+		tokens, err := prompt.Tokens(s.model.Tokenize, seed, n)
+		if err != nil {
+			return nil, err
+		}
+		s.prompts[key] = tokens
+	}
+	return s.prompts[key], nil
+}
+
+func msSince(t time.Time) float64 { return float64(time.Since(t)) / float64(time.Millisecond) }

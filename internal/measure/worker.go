@@ -1,0 +1,68 @@
+package measure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/phasebench/phasebench/internal/wire"
+	"github.com/phasebench/phasebench/llama"
+)
+
+// Serve is the life of a worker process: it answers requests on conn until the
+// parent closes it. Failures of single requests are answered and do not end it.
+func Serve(conn io.ReadWriter) error {
+	// The engine keeps a team of threads for each thread that calls it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := llama.Init(); err != nil {
+		return err
+	}
+	var w worker
+	defer w.close()
+	return wire.Serve(conn, w.answer)
+}
+
+type worker struct{ session *Session }
+
+func (w *worker) close() {
+	if w.session != nil {
+		w.session.Close()
+	}
+}
+
+func (w *worker) answer(q wire.Request) wire.Reply {
+	var r wire.Reply
+	var err error
+	switch {
+	case q.Devices != nil:
+		r.Devices, err = ListDevices()
+	case q.Inspect != nil:
+		r.Inspected, err = Inspect(*q.Inspect)
+	case q.Open != nil && w.session != nil:
+		err = fmt.Errorf("a model is already open in this worker: %w", llama.ErrBadInput)
+	case q.Open != nil:
+		w.session, r.Opened, err = Open(*q.Open)
+	case q.Row != nil && w.session == nil:
+		err = fmt.Errorf("no model is open: %w", llama.ErrBadInput)
+	case q.Row != nil:
+		r.Row, err = w.session.Row(*q.Row)
+	default:
+		err = fmt.Errorf("empty request: %w", llama.ErrBadInput)
+	}
+	if err != nil {
+		return wire.Reply{Error: &wire.Error{Kind: kind(err), Message: err.Error()}}
+	}
+	return r
+}
+
+func kind(err error) string {
+	switch {
+	case errors.Is(err, llama.ErrMemory):
+		return "memory"
+	case errors.Is(err, llama.ErrBadInput), errors.Is(err, llama.ErrKVFull):
+		return "input"
+	}
+	return "engine"
+}

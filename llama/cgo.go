@@ -1,0 +1,13 @@
+//go:build cgo
+
+package llama
+
+// The shim and the engine lie in build/lib: beside the executable's folder for
+// ./bench, and found by its own path for test binaries.
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/shim
+#cgo LDFLAGS: -L${SRCDIR}/../build/lib -lphasebench_shim -Wl,-rpath,$ORIGIN/build/lib -Wl,-rpath,${SRCDIR}/../build/lib
+#include "shim.h"
+*/
+import "C"

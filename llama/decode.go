@@ -1,0 +1,179 @@
+//go:build cgo
+
+package llama
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Prefill evaluates tokens after what the cache already holds and returns the
+// greedy choice for the token that follows, once the device is idle. The
+// returned token is not in the cache; DecodeStep feeds it.
+func (c *Context) Prefill(tokens []int32) (next int32, err error) {
+	if len(tokens) == 0 {
+		return 0, refuse("prefill", "no tokens")
+	}
+	if err := c.admit("prefill", tokens); err != nil {
+		return 0, err
+	}
+	return c.evaluate("prefill", tokens)
+}
+
+// DecodeStep feeds the token that the last Prefill or DecodeStep returned and
+// returns the next one. One call is one cgo call.
+func (c *Context) DecodeStep() (next int32, err error) {
+	const op = "decode"
+	if c.c == nil {
+		return 0, c.closed(op)
+	}
+	if !c.ready {
+		return 0, refuse(op, "nothing to continue: call Prefill first")
+	}
+	if len(c.tokens) >= c.params.NCtx {
+		return 0, c.full(op, 1)
+	}
+	c.tokens = append(c.tokens, c.next)
+	// The slice's tail is the token to feed; C reads it and keeps nothing.
+	ok := C.pb_decode(c.c, (*C.int32_t)(&c.tokens[len(c.tokens)-1]), 1, (*C.int32_t)(&c.next), &c.cerr)
+	if !ok {
+		c.tokens = c.tokens[:len(c.tokens)-1]
+		c.ready = false
+		return 0, fromC(op, &c.cerr)
+	}
+	return c.next, nil
+}
+
+// Generate calls DecodeStep n times. onStep, if not nil, gets each token right
+// after it is known; an error from it stops the generation and is returned.
+func (c *Context) Generate(n int, onStep func(i int, token int32) error) error {
+	for i := range n {
+		t, err := c.DecodeStep()
+		if err != nil {
+			return err
+		}
+		if onStep != nil {
+			if err := onStep(i, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// DecodeUncached is Generate without the benefit of a KV cache: each step
+// forgets the cache and evaluates the whole sequence again. It is the
+// use_cache=False baseline that cached decoding is compared with.
+func (c *Context) DecodeUncached(n int, onStep func(i int, token int32) error) error {
+	const op = "decode uncached"
+	for i := range n {
+		if c.c == nil {
+			return c.closed(op)
+		}
+		if !c.ready {
+			return refuse(op, "nothing to continue: call Prefill first")
+		}
+		if len(c.tokens) >= c.params.NCtx {
+			return c.full(op, 1)
+		}
+		all := append(c.tokens, c.next)
+		C.pb_kv_clear(c.c)
+		c.tokens = c.tokens[:0]
+		t, err := c.evaluate(op, all)
+		if err != nil {
+			return err
+		}
+		if onStep != nil {
+			if err := onStep(i, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// DecodeForced feeds tokens one at a time whatever the model would have chosen
+// and calls onStep with the logits after each. The slice is the engine's own
+// and valid until the next call on c. Needs ContextParams.HostArgmax.
+func (c *Context) DecodeForced(tokens []int32, onStep func(i int, logits []float32) error) error {
+	const op = "decode forced"
+	if !c.params.HostArgmax {
+		return refuse(op, "logits stay on the device in this context: create it with HostArgmax")
+	}
+	if err := c.admit(op, tokens); err != nil {
+		return err
+	}
+	for i := range tokens {
+		if _, err := c.evaluate(op, tokens[i:i+1]); err != nil {
+			return err
+		}
+		logits, err := c.Logits()
+		if err != nil {
+			return err
+		}
+		if err := onStep(i, logits); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Logits returns the logits after the last evaluated token, one per token of
+// the vocabulary. The slice is the engine's own and valid until the next call
+// on c. Needs ContextParams.HostArgmax.
+func (c *Context) Logits() ([]float32, error) {
+	const op = "logits"
+	if c.c == nil {
+		return nil, c.closed(op)
+	}
+	if !c.ready {
+		return nil, refuse(op, "nothing was evaluated yet")
+	}
+	p := C.pb_logits(c.c)
+	if p == nil {
+		return nil, refuse(op, "logits stay on the device in this context: create it with HostArgmax")
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(p)), c.model.info.Vocab), nil
+}
+
+// evaluate submits tokens that were admitted and keeps the books.
+func (c *Context) evaluate(op string, tokens []int32) (int32, error) {
+	if !C.pb_decode(c.c, (*C.int32_t)(&tokens[0]), C.int(len(tokens)), (*C.int32_t)(&c.next), &c.cerr) {
+		// Part of a long prompt may be in the cache already; take it out, so
+		// that the books and the cache agree.
+		C.pb_kv_remove(c.c, C.int(len(c.tokens)))
+		c.ready = false
+		return 0, fromC(op, &c.cerr)
+	}
+	c.tokens = append(c.tokens, tokens...)
+	c.ready = true
+	return c.next, nil
+}
+
+// admit refuses what the engine would abort on, or would let overflow into the
+// padding behind the last position.
+func (c *Context) admit(op string, tokens []int32) error {
+	if c.c == nil {
+		return c.closed(op)
+	}
+	if c.model.params.DryRun {
+		return refuse(op, "the model was loaded as a dry run: it has no weights")
+	}
+	if len(c.tokens)+len(tokens) > c.params.NCtx {
+		return c.full(op, len(tokens))
+	}
+	return c.model.valid(op, tokens)
+}
+
+func (c *Context) full(op string, n int) error {
+	return &Error{Op: op, Kind: ErrKVFull, Msg: fmt.Sprintf("%d positions in use, %d more do not fit in n_ctx %d", len(c.tokens), n, c.params.NCtx)}
+}
+
+func (c *Context) closed(op string) error {
+	return &Error{Op: op, Kind: ErrClosed, Msg: "the context is closed"}
+}

@@ -1,0 +1,117 @@
+//go:build cgo
+
+package llama
+
+/*
+#include <stdlib.h>
+#include "shim.h"
+bool pb_go_progress(float done, uintptr_t handle);
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"runtime/cgo"
+	"unsafe"
+)
+
+// Model is a loaded model. It is safe for concurrent use, except that Close
+// must come after every Context made from it is closed.
+type Model struct {
+	c      *C.pb_model
+	info   ModelInfo
+	params ModelParams
+}
+
+// Load reads a GGUF file. Init must have been called.
+func Load(p ModelParams) (*Model, error) {
+	const op = "load"
+	if st, err := os.Stat(p.Path); err != nil {
+		return nil, refuse(op, err.Error())
+	} else if !st.Mode().IsRegular() {
+		return nil, refuse(op, p.Path+" is not a file")
+	}
+	if p.Device != nil && (p.Device.Index < 0 || p.Device.Index >= int(C.pb_device_count())) {
+		return nil, refuse(op, fmt.Sprintf("device %d does not exist; see Devices", p.Device.Index))
+	}
+	path := C.CString(p.Path)
+	defer C.free(unsafe.Pointer(path))
+	cp := C.pb_model_params{
+		path:          path,
+		device:        -1,
+		gpu_layers:    C.int(p.GPULayers),
+		mmap:          C.bool(p.Mmap),
+		dry_run:       C.bool(p.DryRun),
+		check_tensors: C.bool(p.CheckTensors),
+	}
+	if p.Device != nil {
+		cp.device = C.int(p.Device.Index)
+	}
+	if p.Progress != nil {
+		h := cgo.NewHandle(p.Progress)
+		defer h.Delete()
+		cp.progress = (*[0]byte)(C.pb_go_progress)
+		cp.progress_handle = C.uintptr_t(h)
+	}
+	var cerr C.pb_error
+	m := &Model{c: C.pb_model_load(&cp, &cerr), params: p}
+	if m.c == nil {
+		return nil, fromC(op, &cerr)
+	}
+	m.info = readInfo(m.c)
+	return m, nil
+}
+
+func readInfo(c *C.pb_model) ModelInfo {
+	var i C.pb_model_info
+	C.pb_model_info_get(c, &i)
+	return ModelInfo{
+		Arch:         C.GoString(&i.arch[0]),
+		Name:         C.GoString(&i.name[0]),
+		FileType:     C.GoString(&i.file_type[0]),
+		Synthetic:    bool(i.synthetic),
+		HasVocab:     bool(i.has_vocab),
+		Layers:       int(i.layers),
+		Embd:         int(i.embd),
+		Heads:        int(i.heads),
+		KVHeads:      int(i.kv_heads),
+		HeadDimK:     int(i.head_dim_k),
+		HeadDimV:     int(i.head_dim_v),
+		Vocab:        int(i.vocab),
+		CtxTrain:     int(i.ctx_train),
+		Params:       int64(i.params),
+		WeightsBytes: int64(i.weights_bytes),
+	}
+}
+
+// Close frees the model. Closing twice does nothing.
+func (m *Model) Close() error {
+	C.pb_model_free(m.c)
+	m.c = nil
+	return nil
+}
+
+// Info returns what the file says about the model.
+func (m *Model) Info() ModelInfo { return m.info }
+
+// Meta returns a scalar metadata value of the file as text, and whether the
+// file has that key.
+func (m *Model) Meta(key string) (string, bool) {
+	if m.c == nil {
+		return "", false
+	}
+	k := C.CString(key)
+	defer C.free(unsafe.Pointer(k))
+	buf := make([]byte, 256)
+	for {
+		n := int(C.pb_model_meta(m.c, k, (*C.char)(unsafe.Pointer(&buf[0])), C.size_t(len(buf))))
+		if n < 0 {
+			return "", false
+		}
+		if n < len(buf) {
+			return string(buf[:n]), true
+		}
+		buf = make([]byte, n+1)
+	}
+}

@@ -1,0 +1,128 @@
+// Contexts: evaluating tokens, one synchronized call at a time.
+
+#include "engine.h"
+
+#include "ggml-backend.h"
+#include "llama-ext.h" // llama_get_memory_breakdown: exported, but in a header of the engine's own
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+namespace {
+
+ggml_type type_by_name(const char *name) {
+    for (int t = 0; t < GGML_TYPE_COUNT; t++) {
+        const char *have = ggml_type_name(static_cast<ggml_type>(t));
+        if (have && std::strcmp(have, name) == 0) {
+            return static_cast<ggml_type>(t);
+        }
+    }
+    throw pb::failure{PB_BAD_INPUT, std::string("unknown cache type ") + name};
+}
+
+int32_t argmax(const float *logits, int n) {
+    int best = 0;
+    for (int i = 1; i < n; i++) {
+        if (logits[i] > logits[best]) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+void check(int rc) {
+    switch (rc) { // the return values documented at llama_decode
+    case 0: return;
+    case 1: throw pb::failure{PB_KV_FULL, "no room left in the KV cache"};
+    case 2: throw pb::failure{PB_ABORTED, "evaluation was aborted"};
+    case -1: throw pb::failure{PB_BAD_INPUT, "the engine refused the batch"};
+    case -2: throw pb::failure{PB_MEMORY, "the engine could not allocate memory for the batch"};
+    default: throw pb::failure{PB_ENGINE, "evaluation failed with code " + std::to_string(rc)};
+    }
+}
+
+} // namespace
+
+pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error *err) {
+    return pb::guarded<pb_context *>(err, nullptr, [&] {
+        auto out = std::make_unique<pb_context>();
+        llama_sampler_seq_config sampler = {0, nullptr};
+        llama_context_params cp = llama_context_default_params();
+        cp.n_ctx = static_cast<uint32_t>(p->n_ctx);
+        cp.n_batch = static_cast<uint32_t>(p->n_batch);
+        cp.n_ubatch = static_cast<uint32_t>(p->n_ubatch);
+        cp.n_seq_max = 1;
+        cp.n_outputs_max = 1; // only the last token of a call has an output; saves work buffers
+        cp.n_threads = p->threads;
+        cp.n_threads_batch = p->threads;
+        cp.flash_attn_type = static_cast<llama_flash_attn_type>(p->flash_attn);
+        cp.type_k = type_by_name(p->type_k);
+        cp.type_v = type_by_name(p->type_v);
+        cp.no_perf = true;
+        if (p->graph_argmax) {
+            out->chain.reset(pb::greedy_in_graph());
+            sampler.sampler = out->chain.get();
+            cp.samplers = &sampler;
+            cp.n_samplers = 1;
+        }
+        out->ctx = llama_init_from_model(model->model, cp);
+        if (!out->ctx) {
+            throw pb::failure{PB_MEMORY, "cannot create a context of " + std::to_string(p->n_ctx) + " positions"};
+        }
+        out->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model->model));
+        return out.release();
+    });
+}
+
+void pb_context_free(pb_context *ctx) { delete ctx; }
+
+int pb_context_n_ctx(const pb_context *ctx) { return static_cast<int>(llama_n_ctx(ctx->ctx)); }
+int pb_context_n_batch(const pb_context *ctx) { return static_cast<int>(llama_n_batch(ctx->ctx)); }
+int pb_context_n_ubatch(const pb_context *ctx) { return static_cast<int>(llama_n_ubatch(ctx->ctx)); }
+
+bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        const int n_batch = pb_context_n_batch(c);
+        for (int done = 0; done < n;) { // more than n_batch tokens in one call aborts the process
+            const int part = n - done < n_batch ? n - done : n_batch;
+            // The engine takes a non-const pointer but only reads through it.
+            check(llama_decode(c->ctx, llama_batch_get_one(const_cast<int32_t *>(tokens) + done, part)));
+            done += part;
+        }
+        if (c->chain) {
+            *next = llama_get_sampled_token_ith(c->ctx, -1); // waits for the device
+        } else {
+            *next = argmax(llama_get_logits_ith(c->ctx, -1), c->n_vocab);
+        }
+        if (*next < 0) {
+            throw pb::failure{PB_ENGINE, "the engine returned no token"};
+        }
+        return true;
+    });
+}
+
+const float *pb_logits(pb_context *c) { return c->chain ? nullptr : llama_get_logits_ith(c->ctx, -1); }
+
+int pb_memory_get(pb_context *c, pb_memory *out, int cap) {
+    int n = 0;
+    for (const auto &[buft, bytes] : llama_get_memory_breakdown(c->ctx)) {
+        if (n < cap) {
+            pb_memory &m = out[n];
+            m = pb_memory{};
+            std::snprintf(m.name, sizeof m.name, "%s", ggml_backend_buft_name(buft));
+            m.device = -1;
+            ggml_backend_dev_t dev = ggml_backend_buft_is_host(buft) ? nullptr : ggml_backend_buft_get_device(buft);
+            for (size_t i = 0; dev && i < ggml_backend_dev_count(); i++) {
+                if (ggml_backend_dev_get(i) == dev) {
+                    m.device = static_cast<int>(i);
+                }
+            }
+            m.weights = static_cast<int64_t>(bytes.model);
+            m.kv = static_cast<int64_t>(bytes.context);
+            m.compute = static_cast<int64_t>(bytes.compute);
+        }
+        n++;
+    }
+    return n;
+}

@@ -1,0 +1,34 @@
+// The handles behind shim.h, shared by the files that work on them.
+#pragma once
+
+#include "guard.h"
+
+#include "llama.h"
+
+#include <memory>
+
+struct pb_model {
+    llama_model *model = nullptr;
+    bool dry_run = false;
+    ~pb_model() { llama_model_free(model); }
+};
+
+struct sampler_free {
+    void operator()(llama_sampler *s) const { llama_sampler_free(s); }
+};
+
+struct pb_context {
+    // The chain must outlive the context: members are destroyed last to first.
+    std::unique_ptr<llama_sampler, sampler_free> chain;
+    llama_context *ctx = nullptr;
+    int n_vocab = 0;
+    ~pb_context() { llama_free(ctx); } // runs before the chain is freed
+};
+
+namespace pb {
+
+// A chain that puts the greedy choice into the compute graph and keeps the
+// logits on the device.
+llama_sampler *greedy_in_graph();
+
+} // namespace pb

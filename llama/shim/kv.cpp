@@ -1,0 +1,70 @@
+// Looking into the KV cache.
+//
+// This file sees two private headers of the engine: llama-memory.h, for the
+// serializer interface of a context's memory, and llama-io.h, for the writer it
+// takes. The engine's own serializer walks exactly the cells a sequence
+// occupies, for every kind of cache it has; our writer keeps none of the bytes
+// and counts those of the tensors, so the payload is what the engine itself
+// would save, without any knowledge of layouts here.
+
+#include "engine.h"
+
+#include "llama-io.h"
+#include "llama-memory.h"
+
+#include <cstdio>
+#include <vector>
+
+namespace {
+
+class payload_counter : public llama_io_write_i {
+public:
+    struct entry {
+        const ggml_tensor *tensor;
+        int64_t bytes;
+    };
+    std::vector<entry> entries;
+
+    void write(const void *, size_t size) override { framing += size; }
+
+    void write_tensor(ggml_tensor *t, size_t, size_t size) override {
+        if (entries.empty() || entries.back().tensor != t) {
+            entries.push_back({t, 0});
+        }
+        entries.back().bytes += static_cast<int64_t>(size);
+        payload += size;
+    }
+
+    size_t n_bytes() override { return framing + payload; }
+
+private:
+    size_t framing = 0, payload = 0;
+};
+
+} // namespace
+
+void pb_kv_clear(pb_context *c) { llama_memory_clear(llama_get_memory(c->ctx), false); }
+
+bool pb_kv_remove(pb_context *c, int from_pos) {
+    return llama_memory_seq_rm(llama_get_memory(c->ctx), 0, from_pos, -1);
+}
+
+int pb_kv_used(pb_context *c, pb_kv_tensor *out, int cap, pb_error *err) {
+    return pb::guarded(err, -1, [&] {
+        payload_counter counter;
+        llama_get_memory(c->ctx)->state_write(counter, 0, 0);
+        int n = 0;
+        for (const auto &e : counter.entries) {
+            if (n < cap) {
+                pb_kv_tensor &k = out[n];
+                k = pb_kv_tensor{};
+                std::snprintf(k.name, sizeof k.name, "%s", e.tensor->name);
+                std::snprintf(k.type, sizeof k.type, "%s", ggml_type_name(e.tensor->type));
+                k.row_bytes = static_cast<int64_t>(ggml_row_size(e.tensor->type, e.tensor->ne[0]));
+                k.used_bytes = e.bytes;
+            }
+            n++;
+        }
+        return n;
+    });
+}

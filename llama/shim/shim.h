@@ -1,0 +1,143 @@
+/* The C face of the shim: the only thing Go sees of llama.cpp.
+ *
+ * Every function that can fail takes a pb_error and returns false (or NULL)
+ * when it did; the message then ends with the engine's own last lines. No C++
+ * exception and no engine assertion leaves the shim as anything else, as long
+ * as it is raised on the calling thread. After PB_ASSERT the context or model
+ * that was in use must be dropped.
+ */
+#ifndef PHASEBENCH_SHIM_H
+#define PHASEBENCH_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    PB_OK = 0,
+    PB_BAD_INPUT, /* refused by the engine or by the shim: nothing was changed */
+    PB_KV_FULL,   /* no room left in the KV cache */
+    PB_ABORTED,   /* stopped by the caller */
+    PB_MEMORY,    /* an allocation failed */
+    PB_ENGINE,    /* any other failure the engine reported */
+    PB_ASSERT     /* an assertion inside the engine */
+} pb_code;
+
+typedef struct {
+    pb_code code;
+    char message[2048];
+} pb_error;
+
+/* ---- backends and devices (backend.cpp) ---- */
+
+typedef struct {
+    char name[64];
+    char description[128];
+    char backend[64];
+    char pci_bus_id[64];
+    int kind; /* enum ggml_backend_dev_type: 0 cpu, 1 gpu, 2 igpu, 3 accel */
+    int64_t free_bytes;
+    int64_t total_bytes;
+} pb_device;
+
+/* Loads every backend module that lies beside this library. Call once. */
+bool pb_init(pb_error *err);
+int pb_device_count(void);
+bool pb_device_get(int index, pb_device *out, pb_error *err);
+const char *pb_version(void);
+const char *pb_system_info(void);
+
+/* ---- models (model.cpp) ---- */
+
+typedef struct pb_model pb_model;
+
+typedef struct {
+    const char *path;
+    int device;     /* index of the device to offload to, -1 for the CPU alone */
+    int gpu_layers; /* -1 for all */
+    bool mmap;
+    bool dry_run;       /* no weights: sizes and metadata only */
+    bool check_tensors; /* read every weight and refuse NaN and infinities */
+    bool (*progress)(float done, uintptr_t handle); /* NULL for none; false stops loading */
+    uintptr_t progress_handle;
+} pb_model_params;
+
+typedef struct {
+    char arch[64];
+    char name[256];
+    char file_type[64];
+    int layers, embd, heads, kv_heads, head_dim_k, head_dim_v, vocab, ctx_train;
+    bool has_vocab; /* the file has a tokenizer */
+    bool synthetic; /* the file says its weights are random */
+    int64_t params;
+    int64_t weights_bytes;
+} pb_model_info;
+
+pb_model *pb_model_load(const pb_model_params *params, pb_error *err);
+void pb_model_free(pb_model *model);
+void pb_model_info_get(const pb_model *model, pb_model_info *out);
+/* Length of the value, or -1 when the key is missing. */
+int pb_model_meta(const pb_model *model, const char *key, char *buf, size_t size);
+/* Number of tokens, or minus the number there would be when cap is too small. */
+int pb_tokenize(const pb_model *model, const char *text, int len, int32_t *out, int cap, bool special, pb_error *err);
+int pb_detokenize(const pb_model *model, const int32_t *tokens, int n, char *out, int cap, pb_error *err);
+
+/* ---- contexts (context.cpp, sampler.cpp) ---- */
+
+typedef struct pb_context pb_context;
+
+typedef struct {
+    int n_ctx, n_batch, n_ubatch, threads;
+    int flash_attn;      /* -1 auto, 0 off, 1 on */
+    const char *type_k;  /* ggml type names */
+    const char *type_v;
+    bool graph_argmax;   /* the greedy token is chosen on the device; logits stay there */
+} pb_context_params;
+
+pb_context *pb_context_new(pb_model *model, const pb_context_params *params, pb_error *err);
+void pb_context_free(pb_context *ctx);
+int pb_context_n_ctx(const pb_context *ctx);
+int pb_context_n_batch(const pb_context *ctx);
+int pb_context_n_ubatch(const pb_context *ctx);
+
+/* Evaluates tokens after what the cache holds and returns, once the device is
+ * idle, the greedy choice for the token that follows them. */
+bool pb_decode(pb_context *ctx, const int32_t *tokens, int n, int32_t *next, pb_error *err);
+/* The logits after the last token of the last pb_decode; NULL with graph_argmax. */
+const float *pb_logits(pb_context *ctx);
+
+/* ---- KV cache (kv.cpp) ---- */
+
+void pb_kv_clear(pb_context *ctx);
+bool pb_kv_remove(pb_context *ctx, int from_pos); /* positions >= from_pos */
+
+typedef struct {
+    char name[64]; /* the engine's name of the tensor, e.g. cache_k_l0 */
+    char type[32];
+    int64_t row_bytes; /* one cell of this tensor */
+    int64_t used_bytes;
+} pb_kv_tensor;
+
+/* Fills at most cap entries; returns how many there are. Payload only: what the
+ * engine would write to save the sequence, less its framing. */
+int pb_kv_used(pb_context *ctx, pb_kv_tensor *out, int cap, pb_error *err);
+
+typedef struct {
+    char name[64];
+    int device; /* index of the device, -1 for host memory */
+    int64_t weights, kv, compute;
+} pb_memory;
+
+int pb_memory_get(pb_context *ctx, pb_memory *out, int cap);
+
+/* ---- synthetic models (synth.cpp) ---- */
+#include "synth.h"
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+//go:build !cgo
+
+package llama
+
+// Without cgo there is no engine. The package still compiles, so that programs
+// which only read records can be built anywhere; every call fails clearly.
+
+// Model is a loaded model; without cgo there can be none.
+type Model struct{}
+
+// Context is a sequence being evaluated; without cgo there can be none.
+type Context struct{}
+
+// Init returns ErrNoCgo.
+func Init() error { return ErrNoCgo }
+
+// DisableCUDAGraphs returns ErrNoCgo.
+func DisableCUDAGraphs() error { return ErrNoCgo }
+
+// Version returns nothing.
+func Version() string { return "" }
+
+// SystemInfo returns nothing.
+func SystemInfo() string { return "" }
+
+// Devices returns ErrNoCgo.
+func Devices() ([]Device, error) { return nil, ErrNoCgo }
+
+// Load returns ErrNoCgo.
+func Load(ModelParams) (*Model, error) { return nil, ErrNoCgo }
+
+// Close does nothing.
+func (*Model) Close() error { return nil }
+
+// Info returns nothing.
+func (*Model) Info() ModelInfo { return ModelInfo{} }
+
+// Meta returns nothing.
+func (*Model) Meta(string) (string, bool) { return "", false }
+
+// Tokenize returns ErrNoCgo.
+func (*Model) Tokenize(string) ([]int32, error) { return nil, ErrNoCgo }
+
+// Detokenize returns ErrNoCgo.
+func (*Model) Detokenize([]int32) (string, error) { return "", ErrNoCgo }
+
+// NewContext returns ErrNoCgo.
+func (*Model) NewContext(ContextParams) (*Context, error) { return nil, ErrNoCgo }
+
+// Close does nothing.
+func (*Context) Close() error { return nil }
+
+// Params returns nothing.
+func (*Context) Params() ContextParams { return ContextParams{} }
+
+// PaddedCtx returns 0.
+func (*Context) PaddedCtx() int { return 0 }
+
+// Pos returns 0.
+func (*Context) Pos() int { return 0 }
+
+// MemoryUse returns nothing.
+func (*Context) MemoryUse() []Memory { return nil }
+
+// Prefill returns ErrNoCgo.
+func (*Context) Prefill([]int32) (int32, error) { return 0, ErrNoCgo }
+
+// DecodeStep returns ErrNoCgo.
+func (*Context) DecodeStep() (int32, error) { return 0, ErrNoCgo }
+
+// Generate returns ErrNoCgo.
+func (*Context) Generate(int, func(int, int32) error) error { return ErrNoCgo }
+
+// DecodeUncached returns ErrNoCgo.
+func (*Context) DecodeUncached(int, func(int, int32) error) error { return ErrNoCgo }
+
+// DecodeForced returns ErrNoCgo.
+func (*Context) DecodeForced([]int32, func(int, []float32) error) error { return ErrNoCgo }
+
+// Logits returns ErrNoCgo.
+func (*Context) Logits() ([]float32, error) { return nil, ErrNoCgo }
+
+// Clear does nothing.
+func (*Context) Clear() {}
+
+// Remove returns ErrNoCgo.
+func (*Context) Remove(int) error { return ErrNoCgo }
+
+// KVUsed returns ErrNoCgo.
+func (*Context) KVUsed() ([]KVTensor, error) { return nil, ErrNoCgo }
+
+// KVUsedBytes returns ErrNoCgo.
+func (*Context) KVUsedBytes() (int64, error) { return 0, ErrNoCgo }

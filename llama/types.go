@@ -1,0 +1,96 @@
+package llama
+
+// DeviceKind says what sort of device computes.
+type DeviceKind string
+
+// The kinds of device the engine knows.
+const (
+	CPU           DeviceKind = "cpu"
+	GPU           DeviceKind = "gpu"
+	IntegratedGPU DeviceKind = "igpu"
+	Accelerator   DeviceKind = "accel"
+)
+
+// Device is one compute device as the engine sees it.
+type Device struct {
+	Index       int    // in the list Devices returns
+	Name        string // the engine's name, e.g. "CUDA0"
+	Description string // e.g. the card's marketing name
+	Backend     string // e.g. "CUDA"
+	PCIBusID    string // lower case domain:bus:device.function; empty if not known
+	Kind        DeviceKind
+	FreeBytes   int64
+	TotalBytes  int64
+}
+
+// ModelInfo is what a model file says about itself.
+type ModelInfo struct {
+	Arch         string // e.g. "llama"
+	Name         string
+	FileType     string // e.g. "F16"
+	Synthetic    bool   // weights are seeded random numbers, see Synth
+	HasVocab     bool   // the file has a tokenizer
+	Layers       int
+	Embd         int // width of the residual stream
+	Heads        int // query heads of the first layer
+	KVHeads      int // key/value heads of the first layer
+	HeadDimK     int
+	HeadDimV     int
+	Vocab        int   // size of the vocabulary, tokens
+	CtxTrain     int   // positions the model was trained for
+	Params       int64 // number of weights, tied matrices counted once
+	WeightsBytes int64 // of all tensors in the file
+}
+
+// ModelParams says how to load a model. The zero value, with a path, loads the
+// whole model on the CPU without mmap.
+type ModelParams struct {
+	Path         string
+	Device       *Device            // nil for the CPU alone
+	GPULayers    int                // layers to put on Device; negative for all
+	Mmap         bool               // map the file instead of reading it
+	CheckTensors bool               // read every weight and refuse NaN and infinities
+	DryRun       bool               // metadata and sizes only; no weights, no decoding
+	Progress     func(float32) bool // called with [0,1] while loading; false stops
+}
+
+// FlashAttn chooses the attention kernel.
+type FlashAttn int
+
+// FlashAuto lets the engine decide.
+const (
+	FlashAuto FlashAttn = -1
+	FlashOff  FlashAttn = 0
+	FlashOn   FlashAttn = 1
+)
+
+// ContextParams says what a context must hold and how it computes.
+type ContextParams struct {
+	NCtx      int       // positions, at least 1 and at most the model's CtxTrain
+	NBatch    int       // most tokens submitted in one engine call; 0 for NCtx
+	NUbatch   int       // most tokens computed at once; 0 for the smaller of 512 and NBatch
+	Threads   int       // CPU threads; 0 for PhysicalCores, or 1 when all layers are on a GPU
+	FlashAttn FlashAttn // FlashOff is the zero value
+	TypeK     string    // ggml type of the K cache; "" for "f16"
+	TypeV     string    // ggml type of the V cache; "" for "f16"
+	// HostArgmax copies the logits to the host at every step and chooses the
+	// token there, which is what makes Logits available.
+	HostArgmax bool
+}
+
+// KVTensor is the part of the cache that one layer's keys or values occupy.
+type KVTensor struct {
+	Name      string // the engine's name, e.g. "cache_k_l0"
+	Type      string // ggml type name
+	RowBytes  int64  // bytes of one position
+	UsedBytes int64  // bytes of the positions in use
+}
+
+// Memory is what a context and its model occupy in one kind of buffer.
+type Memory struct {
+	Buffer  string // the engine's name of the buffer type
+	Device  *int   // index of the device; nil for host memory
+	Weights int64  // bytes
+	KV      int64  // bytes
+	Compute int64  // bytes
+}
