@@ -23,6 +23,17 @@ const (
 	StatusError   Status = "error"   // attempted and failed; Error says how
 )
 
+// SkipKind says what kept a row from being attempted.
+type SkipKind string
+
+// The kinds of reasons for a skipped row.
+const (
+	SkipRule      SkipKind = "rule"      // the matrix leaves the cell out
+	SkipDevice    SkipKind = "device"    // the machine lacks the device
+	SkipMemory    SkipKind = "memory"    // the cell does not fit into free memory
+	SkipPositions SkipKind = "positions" // the model has too few positions
+)
+
 // Key identifies one planned row of a run. At most one ok row exists per key;
 // an error row may be followed by a retry under the same key.
 type Key struct {
@@ -48,7 +59,9 @@ type Record struct {
 
 	Status Status `json:"status"`
 	Reason string `json:"reason,omitempty"` // why a row was skipped
-	Error  *Error `json:"error,omitempty"`  // how a row failed
+	// SkipKind sorts the reasons of skipped rows; see the Skip constants.
+	SkipKind SkipKind `json:"skip_kind,omitempty"`
+	Error    *Error   `json:"error,omitempty"` // how a row failed
 
 	Batch      int    `json:"batch"`       // sequences decoded together
 	KVTypeK    string `json:"kv_type_k"`   // ggml type name of the K cache, e.g. "f16"

@@ -1,0 +1,94 @@
+package record
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// LineError is a line that is not a row. Reading goes on after it.
+type LineError struct {
+	File string
+	Line int // 1-based
+	Err  error
+}
+
+func (e *LineError) Error() string { return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err) }
+
+// Unwrap returns what is wrong with the line.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Read returns the rows of a file in the order they were written. Lines that
+// are not rows of this Schema are left out and told as warnings, each a
+// *LineError; the error is for a file that cannot be read at all.
+func Read(path string) (rows []Record, warnings []error, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	rows, warnings, err = read(f, path)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return rows, warnings, err
+}
+
+func read(r io.Reader, name string) (rows []Record, warnings []error, err error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for n := 1; ; n++ {
+		line, err := readLine(in)
+		if err != nil && err != io.EOF {
+			return rows, warnings, err
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			var row Record
+			if bad := parse(line, &row); bad != nil {
+				warnings = append(warnings, &LineError{name, n, bad})
+			} else {
+				rows = append(rows, row)
+			}
+		}
+		if err == io.EOF {
+			return rows, warnings, nil
+		}
+	}
+}
+
+// readLine returns the next line, cut after maxLine bytes and one more.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part[:min(len(part), maxLine+1-len(line))]...)
+		if err != bufio.ErrBufferFull {
+			return line, err
+		}
+	}
+}
+
+// parse decodes one line and checks what every reader of rows relies on.
+func parse(line []byte, row *Record) error {
+	if len(line) > maxLine {
+		return fmt.Errorf("longer than the %d bytes a row may have; left out", maxLine)
+	}
+	err := json.Unmarshal(line, row)
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case err != nil && !errors.As(err, &mistyped):
+		return fmt.Errorf("not a whole JSON object: %w; left out", err)
+	case row.Schema != Schema: // its fields may well have other types
+		return fmt.Errorf("row of schema %d, this program reads schema %d; left out", row.Schema, Schema)
+	case err != nil:
+		return fmt.Errorf("%w; left out", err)
+	case row.CellID == "":
+		return errors.New("row without cell_id; left out")
+	case row.Status != StatusOK && row.Status != StatusSkipped && row.Status != StatusError:
+		return fmt.Errorf("row with unknown status %q; left out", row.Status)
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func row(cell string, rep int, status Status) Record {
+	return Record{Schema: Schema, CellID: cell, Rep: rep, Status: status}
+}
+
+func mustCreate(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustAppend(t *testing.T, s *Store, rows ...Record) {
+	t.Helper()
+	for i := range rows {
+		if err := s.Append(&rows[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func mustRead(t *testing.T, path string) ([]Record, []error) {
+	t.Helper()
+	rows, warnings, err := Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows, warnings
+}
+
+func TestAppendThenRead(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "run")
+	s := mustCreate(t, dir)
+	mustAppend(t, s, row("a", 0, StatusOK), row("a", 1, StatusError))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(dir); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("Create on a directory with rows: %v, want fs.ErrExist", err)
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustAppend(t, s, row("a", 1, StatusOK))
+	rows, warnings := mustRead(t, filepath.Join(dir, File))
+	if len(rows) != 3 || len(warnings)+len(s.Warnings) != 0 || rows[2].Rep != 1 || rows[2].Status != StatusOK {
+		t.Errorf("got %+v, warnings %v %v", rows, warnings, s.Warnings)
+	}
+}
+
+func TestOpenWithoutRun(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// The lock belongs to the open file, so a second Create in this process is
+// refused as one in another process is.
+func TestSecondRunIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := mustCreate(t, dir)
+	for name, open := range map[string]func(string) (*Store, error){"Create": Create, "Open": Open} {
+		_, err := open(dir)
+		var locked *LockedError
+		if !errors.As(err, &locked) || locked.PID != os.Getpid() || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+			t.Errorf("%s: %v, want a LockedError that names process %d", name, err, os.Getpid())
+		}
+	}
+	s.Close()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	s.Close()
+}
+
+// A lock left by a killed process must not stand in the way.
+func TestLockOfKilledProcess(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=TestHoldLock")
+	cmd.Env = append(os.Environ(), "RECORD_HOLD="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 5)
+	if _, err := out.Read(buf); err != nil || string(buf) != "held\n" {
+		t.Fatalf("child said %q, %v", buf, err)
+	}
+	_, err = Open(dir)
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.PID != cmd.Process.Pid {
+		t.Errorf("while it lives: %v, want a LockedError that names process %d", err, cmd.Process.Pid)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatalf("after its death: %v", err)
+	}
+	s.Close()
+}
+
+// TestHoldLock is the child of TestLockOfKilledProcess.
+func TestHoldLock(t *testing.T) {
+	dir := os.Getenv("RECORD_HOLD")
+	if dir == "" {
+		t.Skip("run by TestLockOfKilledProcess")
+	}
+	mustCreate(t, dir)
+	os.Stdout.WriteString("held\n")
+	time.Sleep(time.Minute)
+}
+
+func TestRepair(t *testing.T) {
+	whole := `{"schema":1,"cell_id":"a","status":"ok"}`
+	for _, tc := range []struct {
+		name, content string
+		rows          int
+		torn          string
+	}{
+		{"empty", "", 0, ""},
+		{"whole", whole + "\n" + whole + "\n", 2, ""},
+		{"half a row", whole + "\n" + whole[:20], 1, whole[:20]},
+		{"only half a row", whole[:20], 0, whole[:20]},
+		{"broken row with its newline", whole + "\n" + whole[:20] + "\n", 1, whole[:20] + "\n"},
+		{"zeros of a lost block", whole + "\n\x00\x00\x00", 1, "\x00\x00\x00"},
+		{"newline missing", whole + "\n" + whole, 2, ""},
+		{"longer than a buffer", whole + "\n" + strings.Repeat("x", 200_000), 1, strings.Repeat("x", 200_000)},
+		{"longer than a row", whole + "\n" + strings.Repeat("7", maxLine+1), 1, strings.Repeat("7", maxLine+1)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, File)
+			if err := os.WriteFile(path, []byte(tc.content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if got := len(s.Warnings) > 0; got != (tc.torn != "") {
+				t.Errorf("warnings %v", s.Warnings)
+			}
+			torn, _ := os.ReadFile(filepath.Join(dir, TornFile))
+			if string(torn) != tc.torn {
+				t.Errorf("torn file of %d bytes, want %d", len(torn), len(tc.torn))
+			}
+			mustAppend(t, s, row("b", 0, StatusOK))
+			rows, warnings := mustRead(t, path)
+			if len(rows) != tc.rows+1 || len(warnings) != 0 || rows[tc.rows].CellID != "b" {
+				t.Errorf("got %d rows, warnings %v, want %d rows", len(rows), warnings, tc.rows+1)
+			}
+		})
+	}
+}
+
+// A row that cannot be written whole must leave no part of itself.
+func TestAppendWithoutSpace(t *testing.T) {
+	if os.Getenv("RECORD_FULL") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAppendWithoutSpace$", "-test.v")
+		cmd.Env = append(os.Environ(), "RECORD_FULL="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS") {
+			t.Fatalf("child: %v\n%s", err, out)
+		}
+		return
+	}
+	dir := os.Getenv("RECORD_FULL")
+	s := mustCreate(t, dir)
+	defer s.Close()
+	mustAppend(t, s, row("a", 0, StatusOK))
+	// The file size limit makes a write stop in the middle, as a full disk does.
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(s.size) + 50, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	big := row("b", 0, StatusOK)
+	big.Warnings = []string{strings.Repeat("w", 500)}
+	if err := s.Append(&big); !errors.Is(err, unix.EFBIG) {
+		t.Errorf("got %v, want EFBIG", err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, s, row("c", 0, StatusOK))
+	rows, warnings := mustRead(t, filepath.Join(dir, File))
+	if len(rows) != 2 || rows[1].CellID != "c" || len(warnings) != 0 {
+		t.Errorf("got %+v, warnings %v", rows, warnings)
+	}
+}
+
+func TestAppendRefusesWhatJSONCannotHold(t *testing.T) {
+	dir := t.TempDir()
+	s := mustCreate(t, dir)
+	defer s.Close()
+	nan := math.NaN()
+	bad := row("a", 0, StatusOK)
+	bad.TotalMs = &nan
+	long := row("a", 0, StatusOK)
+	long.Reason = strings.Repeat("x", maxLine)
+	for _, r := range []Record{bad, long} {
+		if err := s.Append(&r); err == nil {
+			t.Error("no error")
+		}
+	}
+	if rows, warnings := mustRead(t, filepath.Join(dir, File)); len(rows)+len(warnings) != 0 {
+		t.Errorf("rows %v, warnings %v", rows, warnings)
+	}
+}
+
+// fill sets every field that can be reached from v to something that is not
+// its zero value, or, for what a pointer points at, to exactly zero.
+func fill(v reflect.Value, zero bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), true)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)))
+			return
+		}
+		for i := range v.NumField() {
+			fill(v.Field(i), false)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), false)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{"k": "v"}))
+	case reflect.String:
+		v.SetString("s")
+	case reflect.Bool:
+		v.SetBool(!zero)
+	case reflect.Int, reflect.Int64:
+		if !zero {
+			v.SetInt(7)
+		}
+	case reflect.Float64:
+		if !zero {
+			v.SetFloat(1.0 / 3)
+		}
+	default:
+		panic("fill: " + v.Type().String())
+	}
+}
+
+// What was measured as zero comes back as zero, what was not measured comes
+// back as nothing.
+func TestRoundTrip(t *testing.T) {
+	var full Record
+	fill(reflect.ValueOf(&full).Elem(), false)
+	full.Schema, full.Status = Schema, StatusOK
+	for _, want := range []Record{full, row("a", 0, StatusSkipped)} {
+		line, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Record
+		if err := parse(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+}
+
+// A row that measured nothing names no measured quantity.
+func TestUnknownIsAbsent(t *testing.T) {
+	line, err := json.Marshal(row("a", 0, StatusSkipped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(line, &keys); err != nil {
+		t.Fatal(err)
+	}
+	asked := []string{"schema", "timestamp", "run_id", "cell_id", "model", "backend", "scenario", "launch", "rep",
+		"status", "batch", "kv_type_k", "kv_type_v", "decode_mode", "seed", "synthetic"}
+	for k := range keys {
+		if !slices.Contains(asked, k) {
+			t.Errorf("%s: present in a row without measurement: %s", k, line)
+		}
+	}
+}
