@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Compares ./bench with llama-bench on the same model, in alternating pairs.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/compare-llama-bench.sh [option...]
+
+Measures decode (128 tokens at depth 256) and prefill (512 tokens) with ./bench
+and with llama-bench of the same pinned engine, built here for this host. The
+two take turns in going first, with the same threads and the same environment.
+Prints every pair and the geometric mean of ours over theirs with a bootstrap
+95 % interval. Run `make cpu` (or `make cuda`) before.
+
+  --model FILE        GGUF file (default: a synthetic gpt2, made at first use)
+  --pairs N           default 20
+  --threads N         default: the physical cores
+  --gpu               on the CUDA device; CUDA_ARCH as for make cuda
+  --env K=V           environment of both sides; may be repeated
+  --llama-bench FILE  use this binary instead of building one
+  --out FILE.csv      the raw times (default: a new file in results)
+USAGE
+}
+
+say() { echo "compare-llama-bench: $*" >&2; }
+die() { say "$@"; exit 1; }
+misuse() { say "$@"; usage >&2; exit 2; }
+count() { [[ $2 =~ ^[1-9][0-9]*$ ]] || misuse "$1 needs a number above 0, not $2"; }
+
+model='' pairs=20 threads='' gpu=0 peer='' out='' environment=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --gpu) gpu=1 ;;
+        -h | --help) usage; exit 0 ;;
+        --model | --pairs | --threads | --env | --llama-bench | --out)
+            [ $# -ge 2 ] || misuse "$1 needs a value"
+            case $1 in
+                --model) model=$2 ;;
+                --pairs) count "$1" "$2"; pairs=$2 ;;
+                --threads) count "$1" "$2"; threads=$2 ;;
+                --env) [[ $2 == [A-Za-z_]*=* ]] || misuse "--env needs NAME=VALUE, not $2"; environment+=("$2") ;;
+                --llama-bench) peer=$2 ;;
+                --out) out=$2 ;;
+            esac
+            shift
+            ;;
+        *) misuse "unknown argument $1" ;;
+    esac
+    shift
+done
+
+if [ $gpu = 1 ]; then device=cuda layers=99 make=cuda; else device=cpu layers=0 make=cpu; fi
+bench=$root/bench
+[ -x "$bench" ] || die "./bench is not built: run make $make"
+go=$root/toolchain/go/bin/go # in an offline bundle
+[ -x "$go" ] || go=go
+[ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
+out=${out:-$root/results/compare-llama-bench-$(date +%Y%m%d-%H%M%S).csv}
+
+# As its own build makes it, with every instruction this host has.
+build_peer() {
+    local dir=$root/build/llama-bench-$device flags=(
+        -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
+        -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+        -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+        -DLLAMA_OPENSSL=OFF
+    )
+    [ $gpu = 0 ] || flags+=(-DGGML_CUDA=ON -DGGML_CUDA_GRAPHS=ON "-DCMAKE_CUDA_ARCHITECTURES=${CUDA_ARCH:-native}")
+    "$root/scripts/fetch-llama.sh"
+    say "building llama-bench in $dir"
+    mkdir -p "$dir"
+    { cmake -S "$root/third_party/llama.cpp" -B "$dir" "${flags[@]}" &&
+        cmake --build "$dir" --target llama-bench -j "$(nproc)"; } >"$dir/build.log" 2>&1 ||
+        { tail -n 20 "$dir/build.log" >&2; die "llama-bench does not build; the whole log is $dir/build.log"; }
+    peer=$dir/bin/llama-bench
+}
+[ -n "$peer" ] || build_peer
+[ -x "$peer" ] || die "$peer is not a program"
+
+if [ -z "$model" ]; then
+    model=$root/build/compare/gpt2-synthetic.gguf
+    if [ ! -f "$model" ]; then
+        mkdir -p "$root/build/compare"
+        "$bench" synth gpt2 -o "$model"
+    fi
+fi
+[ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
+
+answer=$(mktemp) errors=$(mktemp)
+trap 'rm -f "$answer" "$errors"' EXIT
+
+ours() { env "${environment[@]}" "$bench" probe --model "$model" --device "$device" --threads "$threads" --json "$@"; }
+peer() { env "${environment[@]}" "$peer" -m "$model" -ngl "$layers" -t "$threads" -fa 1 -o json "$@"; }
+
+# array KEY: the numbers in the array KEY of the JSON in $answer, one a line.
+array() { tr -d ' \n\t' <"$answer" | grep -o "\"$1\":\[[^]]*\]" | sed 's/.*\[//; s/\]//' | tr ',' '\n'; }
+
+# measure SIDE METRIC: prints the milliseconds of each repetition. One of decode
+# starts from a prefill, which llama-bench does only for the first in a process:
+# hence one a process. Prefill has one warm-up and three repetitions.
+measure() {
+    case $1-$2 in
+        ours-decode) ours --prompt 256 --gen 128 --reps 1 ;;
+        ours-prefill) ours --prompt 512 --gen 0 --reps 3 ;;
+        peer-decode) peer -p 0 -n 128 -d 256 -r 1 ;;
+        peer-prefill) peer -p 512 -n 0 -r 3 ;;
+    esac >"$answer" 2>"$errors" || return
+    case $1 in
+        ours) array "$2_ms" ;;
+        peer) array samples_ns | awk '{ printf "%.6f\n", $1 / 1e6 }' ;;
+    esac
+}
+
+declare -A tokens=([decode]=128 [prefill]=512)
+mkdir -p "$(dirname "$out")"
+echo pair,metric,side,position,rep,tokens,ms >"$out"
+for ((pair = 1; pair <= pairs; pair++)); do
+    if ((pair % 2)); then order=(ours peer); else order=(peer ours); fi
+    for metric in decode prefill; do
+        for position in 0 1; do
+            side=${order[position]}
+            if ! times=$(measure "$side" $metric); then
+                tail -n 20 "$errors" "$answer" >&2
+                die "pair $pair: no $metric times from $side; what it said is above"
+            fi
+            rep=0
+            for ms in $times; do
+                echo "$pair,$metric,$side,$((position + 1)),$((++rep)),${tokens[$metric]},$ms" >>"$out"
+            done
+        done
+    done
+    say "pair $pair of $pairs"
+done
+say "raw times: $out"
+(cd "$root" && "$go" run ./scripts/pairs) <"$out"
