@@ -1,0 +1,150 @@
+// Package environ describes the machine and the program that a run's rows come
+// from. What the machine does not tell is absent.
+package environ
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/phasebench/phasebench/internal/wire"
+)
+
+// File is the name of the environment's file in a run directory.
+const File = "environment.json"
+
+// Environment is where a run's rows come from.
+type Environment struct {
+	Machine
+	Engine wire.DevicesReply `json:"engine"` // version, features and devices
+	Build  Build             `json:"build"`
+
+	ConfigPath string `json:"config_path,omitempty"`
+	ConfigHash string `json:"config_hash,omitempty"` // SHA-256 of the matrix file's bytes, hex
+
+	Sessions []Session `json:"sessions"` // the run, then each time it was resumed
+}
+
+// Session is one process that worked on a run.
+type Session struct {
+	CommandLine []string   `json:"command_line"`
+	Started     time.Time  `json:"started"`
+	Ended       *time.Time `json:"ended,omitempty"` // absent while it works, and when it was killed
+}
+
+// Machine is the hardware and its operating system.
+type Machine struct {
+	CPUModel      string `json:"cpu_model,omitempty"`
+	PhysicalCores int    `json:"physical_cores,omitempty"`
+	LogicalCores  int    `json:"logical_cores,omitempty"`
+	Governor      string `json:"governor,omitempty"` // frequency governor of CPU 0
+	Turbo         *bool  `json:"turbo,omitempty"`    // whether clocks above the base are allowed
+	Arch          string `json:"arch"`               // as Go names it
+
+	MemTotalBytes int64    `json:"mem_total_bytes,omitempty"`
+	MemLimitBytes int64    `json:"mem_limit_bytes,omitempty"` // of the container
+	CPULimit      *float64 `json:"cpu_limit,omitempty"`       // CPUs the container may use
+	LoadAverage   *float64 `json:"load_average,omitempty"`    // over the minute before the run
+
+	OS     string `json:"os,omitempty"`
+	Kernel string `json:"kernel,omitempty"`
+	// Virtualization is a hint at what stands between the system and the
+	// hardware: "container", the product's name or "hypervisor".
+	Virtualization []string `json:"virtualization,omitempty"`
+	NvidiaDriver   string   `json:"nvidia_driver,omitempty"`
+}
+
+// Collect describes the machine whose file system is rooted at root, "/" for
+// this one.
+func Collect(root string) Machine {
+	t := tree(root)
+	m := Machine{
+		Arch:           runtime.GOARCH,
+		Governor:       t.line("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+		Turbo:          t.turbo(),
+		MemTotalBytes:  t.meminfo("MemTotal"),
+		MemLimitBytes:  t.number("sys/fs/cgroup/memory.max"),
+		CPULimit:       t.cpuLimit(),
+		LoadAverage:    t.loadAverage(),
+		OS:             t.osName(),
+		Kernel:         t.line("proc/sys/kernel/osrelease"),
+		Virtualization: t.virtualization(),
+		NvidiaDriver:   t.nvidiaDriver(),
+	}
+	m.CPUModel, m.LogicalCores, m.PhysicalCores = t.cpu()
+	return m
+}
+
+// Differences lists, in words, what changed from a to b that can change what
+// is measured: rows of one run should come from one machine and one program.
+func Differences(a, b Environment) []string {
+	var out []string
+	note := func(what, was, is string) {
+		if was != is {
+			out = append(out, fmt.Sprintf("%s was %q, is %q", what, was, is))
+		}
+	}
+	gpus := func(e Environment) string {
+		var names []string
+		for _, d := range e.Engine.Devices {
+			if d.Kind == "gpu" {
+				names = append(names, d.Description)
+			}
+		}
+		return strings.Join(names, ", ")
+	}
+	note("CPU", a.CPUModel, b.CPUModel)
+	note("physical cores", fmt.Sprint(a.PhysicalCores), fmt.Sprint(b.PhysicalCores))
+	note("governor", a.Governor, b.Governor)
+	note("kernel", a.Kernel, b.Kernel)
+	note("NVIDIA driver", a.NvidiaDriver, b.NvidiaDriver)
+	note("GPU", gpus(a), gpus(b))
+	note("engine", a.Engine.Version, b.Engine.Version)
+	note("engine features", a.Engine.Features, b.Engine.Features)
+	note("program", a.Build.String(), b.Build.String())
+	note("configuration", a.ConfigHash, b.ConfigHash)
+	return out
+}
+
+// Read reads the environment of the run in dir.
+func Read(dir string) (Environment, error) {
+	var e Environment
+	path := filepath.Join(dir, File)
+	data, err := os.ReadFile(path)
+	if err == nil {
+		if err = json.Unmarshal(data, &e); err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return e, err
+}
+
+// Write stores e in dir, in place of what is there. A reader sees the old file
+// or the new one, never a part.
+func (e Environment) Write(dir string) error {
+	data, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, File+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, File))
+	}
+	if err != nil {
+		if rm := os.Remove(f.Name()); !errors.Is(rm, fs.ErrNotExist) {
+			err = errors.Join(err, rm)
+		}
+	}
+	return err
+}
