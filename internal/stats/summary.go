@@ -1,0 +1,132 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// Range is an interval of values.
+type Range struct{ Lo, Hi float64 }
+
+// Summary describes a sample. Values have the unit of the sample.
+type Summary struct {
+	N            int
+	Mean, Median float64
+	P05, P95     float64
+	Min, Max     float64
+	SD           *float64 // sample standard deviation (n-1); nil for n = 1
+	CI           *Range   // Student-t interval of the mean; nil for n = 1
+	Half         *float64 // half-width of CI; nil for n = 1
+	CVPct        *float64 // 100*SD/Mean; nil for n = 1 or a mean of 0
+	Outliers     []int    // indices flagged by Outliers
+	Warnings     []string // what the sample is too small to say
+}
+
+// fewValues is the size under which a t interval of a mean rests more on the
+// assumption of a normal distribution than on the data.
+const fewValues = 5
+
+// Describe summarises a sample at the given confidence level in (0,1). ok is
+// false for an empty sample, of which nothing can be said.
+func Describe(x []float64, confidence float64) (s Summary, ok bool) {
+	if len(x) == 0 {
+		return Summary{}, false
+	}
+	mustFinite(x)
+	sorted := slices.Sorted(slices.Values(x))
+	s = Summary{
+		N: len(x), Mean: stat.Mean(x, nil),
+		Median:   percentileSorted(sorted, 50),
+		P05:      percentileSorted(sorted, 5),
+		P95:      percentileSorted(sorted, 95),
+		Min:      sorted[0],
+		Max:      sorted[len(sorted)-1],
+		Outliers: Outliers(x),
+	}
+	if s.N == 1 {
+		s.Warnings = append(s.Warnings, "n=1: no spread and no interval")
+		return s, true
+	}
+	sd := stat.StdDev(x, nil)
+	half := TQuantile(1-(1-confidence)/2, float64(s.N-1)) * sd / math.Sqrt(float64(s.N))
+	s.SD, s.Half, s.CI = &sd, &half, &Range{s.Mean - half, s.Mean + half}
+	if s.Mean != 0 {
+		cv := 100 * sd / math.Abs(s.Mean)
+		s.CVPct = &cv
+	}
+	if s.N < fewValues {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("n=%d: the interval rests on the assumption of normal noise; use at least %d repetitions", s.N, fewValues))
+	}
+	return s, true
+}
+
+// Percentile returns the p-th percentile, p in [0,100], by linear
+// interpolation between order statistics (Hyndman and Fan 1996, type 7; the
+// default of R and NumPy). ok is false for an empty sample.
+func Percentile(x []float64, p float64) (v float64, ok bool) {
+	ps := Percentiles(x, p)
+	if ps == nil {
+		return 0, false
+	}
+	return ps[0], true
+}
+
+// Percentiles returns several percentiles of one sample, see [Percentile];
+// nil for an empty sample.
+func Percentiles(x []float64, ps ...float64) []float64 {
+	if len(x) == 0 {
+		return nil
+	}
+	mustFinite(x)
+	sorted := slices.Sorted(slices.Values(x))
+	out := make([]float64, len(ps))
+	for i, p := range ps {
+		out[i] = percentileSorted(sorted, p)
+	}
+	return out
+}
+
+func percentileSorted(sorted []float64, p float64) float64 {
+	h := p / 100 * float64(len(sorted)-1)
+	i := int(math.Floor(h))
+	if i >= len(sorted)-1 {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[i] + (h-float64(i))*(sorted[i+1]-sorted[i])
+}
+
+// madScale makes the median absolute deviation estimate the standard deviation
+// of a normal distribution: 1/Phi^-1(3/4).
+const madScale = 1.482602218505602
+
+// outlierScore is the modified z-score beyond which a value is flagged, as
+// recommended by Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
+const outlierScore = 3.5
+
+// Outliers returns the indices of values whose distance from the median
+// exceeds 3.5 scaled median absolute deviations. With fewer than 3 values, or
+// when more than half are equal, none is flagged.
+func Outliers(x []float64) []int {
+	if len(x) < 3 {
+		return nil
+	}
+	median, _ := Percentile(x, 50)
+	deviations := make([]float64, len(x))
+	for i, v := range x {
+		deviations[i] = math.Abs(v - median)
+	}
+	mad, _ := Percentile(deviations, 50)
+	if mad == 0 {
+		return nil
+	}
+	var out []int
+	for i, d := range deviations {
+		if d/(madScale*mad) > outlierScore {
+			out = append(out, i)
+		}
+	}
+	return out
+}
