@@ -1,18 +1,20 @@
 package matrix
 
-// Plan is what a Spec expands to, narrowed by the user's flags. Each cell is
-// repeated Spec.Repetitions times in each of Spec.Launches launches, so the
-// plan accounts for len(Cells) * Repetitions * Launches rows besides warm-ups.
-type Plan struct {
-	Spec  *Spec
-	Cells []Cell // model outermost, then backend, kv type, scenario
-}
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+)
 
 // Cell is one combination that is measured.
 type Cell struct {
-	// ID is stable across runs and machines: readable names joined by dots,
-	// then a short hash of everything that defines the work (model name and
-	// synth shape, backend entry, scenario, batch, kv types, seed).
+	// ID is stable across runs and machines: readable names joined by dots
+	// (model, backend, kv type, scenario), then the first 8 hex digits of a
+	// SHA-256 of everything that defines the work (model name and synth
+	// shape, backend entry with its defaults, scenario, batch, kv types,
+	// seed). Where the model's file lies and how often the cell is repeated
+	// are not part of it. It can be used as a file name.
 	ID       string
 	Model    Model
 	Backend  Backend
@@ -21,4 +23,31 @@ type Cell struct {
 	KV       KVType
 	Seed     int64
 	Skip     string // why the matrix leaves this cell out; empty when it is run
+}
+
+// String returns the name of the type if K and V are the same, else K's and
+// V's joined by "-".
+func (kv KVType) String() string {
+	if kv.K == kv.V {
+		return kv.K
+	}
+	return kv.K + "-" + kv.V
+}
+
+func (c Cell) id() string {
+	work, err := json.Marshal(struct {
+		Model, Synth string
+		Backend      Backend
+		Scenario     Scenario
+		Batch        int
+		KV           KVType
+		Seed         int64
+	}{c.Model.Name, c.Model.Synth, c.Backend, c.Scenario, c.Batch, c.KV, c.Seed})
+	if err != nil {
+		panic(err) // strings, numbers and a map of strings: cannot fail
+	}
+	hash := sha256.Sum256(work)
+	return strings.Join([]string{
+		c.Model.Name, c.Backend.Name, c.KV.String(), c.Scenario.Name, hex.EncodeToString(hash[:4]),
+	}, ".")
 }

@@ -1,70 +1,90 @@
 // Package matrix reads a matrix file and expands it into the cells of a run.
 //
 // The file is YAML, read strictly: a key that is not known, a value of the
-// wrong type, a name used twice or a list that is empty is an error that
-// points at its line and column, before anything else happens.
+// wrong type or out of range, a name used twice or a list that is empty is an
+// error that points at its line and column, before anything else happens. Keys
+// are the field names of Spec and its parts in snake case (NUbatch is
+// n_ubatch).
+//
+// # Order of execution
+//
+// A plan lists its cells with the model outermost, then backend, kv type and
+// scenario. A run visits them so that slow drift of the machine (temperature,
+// clocks, neighbours) is spread over what is compared instead of falling on
+// one side of it:
+//
+//	for each launch            // fresh processes: real replicates
+//	  for each model
+//	    for each backend       // one worker process, the model loaded once
+//	      for each repetition
+//	        for each kv type
+//	          for each scenario  // its warm-ups come before repetition 0
+//
+// Backends thus alternate within a launch, and one scenario's repetitions are
+// spread over the life of the worker.
 package matrix
 
-// Spec is a matrix file.
+// Spec is a matrix file. After Load every default is filled in.
 type Spec struct {
-	Path string `yaml:"-"` // file the spec was read from
-	Hash string `yaml:"-"` // SHA-256 of the file's bytes, hex
+	Path string // file the spec was read from
+	Hash string // SHA-256 of the file's bytes, hex
 
-	Name        string     `yaml:"name"`
-	Seed        int64      `yaml:"seed"`
-	Repetitions int        `yaml:"repetitions"`
-	Launches    int        `yaml:"launches"` // default 1
-	Models      []Model    `yaml:"models"`
-	Backends    []Backend  `yaml:"backends"`
-	Scenarios   []Scenario `yaml:"scenarios"`
-	KVTypes     []KVType   `yaml:"kv_types"` // default [f16]
-	Skip        []SkipRule `yaml:"skip"`
-	Pricing     string     `yaml:"pricing"` // pricing file, relative to the matrix file
+	Name        string // required
+	Seed        int64  // 0 or more; selects the prompt text; default 42
+	Repetitions int    // rows per cell in one launch, 1 or more; required
+	Launches    int    // worker processes per model and backend, 1 or more; default 1
+	Models      []Model
+	Backends    []Backend
+	Scenarios   []Scenario
+	KVTypes     []KVType   // default f16 for both K and V
+	Skip        []SkipRule // may be absent; the first rule that matches a cell counts
+	Pricing     string     // pricing file, relative to the matrix file; may be absent
 }
 
-// Model is one model of the matrix.
+// Model is one model of the matrix. At least one of Path and Synth is given.
 type Model struct {
-	Name  string `yaml:"name"`
-	Path  string `yaml:"path"`  // GGUF file, relative to the working directory
-	Synth string `yaml:"synth"` // shape that `bench synth` makes for --synthetic
+	Name  string
+	Path  string // GGUF file, relative to the working directory
+	Synth string // shape that `bench synth` makes in place of Path
 }
 
-// Backend is one way of running the engine. Env is set in the worker's
-// environment, since the engine reads such switches once per process.
+// Backend is one way of running the engine.
 type Backend struct {
-	Name      string            `yaml:"name"`
-	Device    string            `yaml:"device"` // "cpu" or "cuda"
-	Graphs    *bool             `yaml:"graphs"` // CUDA graphs; only for cuda, default true
-	Warmup    int               `yaml:"warmup"` // warm-up rows per scenario and launch
-	Threads   int               `yaml:"threads"`
-	GPULayers *int              `yaml:"gpu_layers"` // default all; only for cuda
-	NBatch    int               `yaml:"n_batch"`
-	NUbatch   int               `yaml:"n_ubatch"`
-	FlashAttn string            `yaml:"flash_attn"` // "on", "off" or "auto" (default)
-	Mmap      *bool             `yaml:"mmap"`       // default true
-	Argmax    string            `yaml:"argmax"`     // "graph" (default) or "host"
-	Env       map[string]string `yaml:"env"`
+	Name      string
+	Device    string            // "cpu" or "cuda"
+	Graphs    *bool             // CUDA graphs, default true; nil on cpu
+	GPULayers *int              // layers to offload, -1 (default) for all; nil on cpu
+	Warmup    int               // warm-up rows per scenario and launch, default 2
+	Threads   int               // 0 (default) for the engine's choice
+	NBatch    int               // tokens per call, 0 (default) for what the largest prompt needs
+	NUbatch   int               // tokens per graph, 0 (default) for the engine's choice
+	FlashAttn string            // "auto" (default), "on" or "off"
+	Mmap      *bool             // map the file instead of reading it, default true; never nil after Load
+	Argmax    string            // where the greedy token is chosen: "graph" (default) or "host"
+	Env       map[string]string // environment of the engine; see EngineEnv
 }
 
 // Scenario is one shape of work.
 type Scenario struct {
-	Name         string `yaml:"name"`
-	PromptTokens int    `yaml:"prompt_tokens"`
-	GenTokens    int    `yaml:"gen_tokens"`
-	Decode       string `yaml:"decode"` // "cached" (default) or "uncached"
+	Name         string
+	PromptTokens int    // 1 or more
+	GenTokens    int    // decode steps after the first sampled token, 1 or more
+	Decode       string // "cached" (default) or "uncached"
 }
 
-// KVType is the cache's element types. In YAML a plain string sets both.
+// KVType is the cache's element types, by ggml type name. In the file a plain
+// string sets both.
 type KVType struct {
-	K string `yaml:"k"`
-	V string `yaml:"v"`
+	K string
+	V string
 }
 
 // SkipRule leaves combinations out by name, with the reason that their rows
-// will carry. An empty Model, Backend or Scenario matches all.
+// will carry. An empty Model, Backend or Scenario matches all; at least one is
+// given.
 type SkipRule struct {
-	Model    string `yaml:"model"`
-	Backend  string `yaml:"backend"`
-	Scenario string `yaml:"scenario"`
-	Reason   string `yaml:"reason"`
+	Model    string
+	Backend  string
+	Scenario string
+	Reason   string
 }

@@ -1,0 +1,65 @@
+package matrix
+
+import "testing"
+
+func TestStudyMatrix(t *testing.T) {
+	s, err := Load("../../configs/matrix.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustPlan(t, s, Narrow{})
+	if p.Rows() != 525 {
+		t.Errorf("Rows = %d, want 525", p.Rows())
+	}
+	rows, skipped := map[string]int{}, 0
+	for _, c := range p.Cells {
+		rows[c.Model.Name] += s.Repetitions * s.Launches
+		if c.Skip != "" {
+			skipped += s.Repetitions * s.Launches
+		}
+		if want := map[string]int{"llamacpp-gpu-graphs": 5, "llamacpp-gpu": 2, "llamacpp-cpu": 2}[c.Backend.Name]; c.Backend.Warmup != want {
+			t.Errorf("%s: %d warm-ups, want %d", c.ID, c.Backend.Warmup, want)
+		}
+	}
+	for _, model := range []string{"gpt2", "llama-3.2-1b", "qwen2.5-1.5b", "phi-2", "llama-3.2-3b"} {
+		if rows[model] != 105 {
+			t.Errorf("%s: %d rows, want 105", model, rows[model])
+		}
+	}
+	// Two models x five scenarios x seven repetitions on the CPU.
+	if skipped != 70 {
+		t.Errorf("%d rows skipped, want 70", skipped)
+	}
+	// What the acceptance run narrows it to.
+	if got := mustPlan(t, s, Narrow{Models: []string{"gpt2"}, Reps: 2}).Rows(); got != 30 {
+		t.Errorf("gpt2 twice: %d rows, want 30", got)
+	}
+}
+
+func TestDemoMatrix(t *testing.T) {
+	s, err := Load("../../configs/demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustPlan(t, s, Narrow{})
+	if p.Rows() != 36 { // 2 models x 2 backends x 3 scenarios x 3 repetitions
+		t.Errorf("Rows = %d, want 36", p.Rows())
+	}
+	// The whole demo has minutes on two cores: bound the tokens gpt2 evaluates
+	// on the CPU, which does about 600 of a prompt and 60 decode steps a second.
+	seconds := 0.0
+	for _, c := range p.Cells {
+		if c.Model.Name != "gpt2" || c.Backend.Device != "cpu" {
+			continue
+		}
+		prompt, gen := float64(c.Scenario.PromptTokens), float64(c.Scenario.GenTokens)
+		row := prompt/600 + gen/60
+		if c.Scenario.Decode == "uncached" {
+			row = (gen + 1) * (prompt + gen) / 600
+		}
+		seconds += row * float64(s.Launches*(s.Repetitions+c.Backend.Warmup))
+	}
+	if seconds > 60 {
+		t.Errorf("the demo's gpt2 cells take about %.0f s, want at most 60", seconds)
+	}
+}

@@ -1,0 +1,68 @@
+package matrix
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// maxFileBytes bounds what Load reads; a matrix is a few kilobytes.
+const maxFileBytes = 1 << 20
+
+// Load reads the matrix file at path, checks it and fills in defaults.
+//
+// If the content is wrong the error is an *Error with every problem found;
+// only a file that is not YAML at all stops at its first. A pricing file that
+// is named but not there is such a problem too. A file that cannot be read is
+// reported as the operating system puts it.
+func Load(path string) (*Spec, error) {
+	data, err := readFile(path)
+	if err != nil {
+		var pathErr *os.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err // without the path, which we put in front
+		}
+		return nil, fmt.Errorf("matrix file %s: %w", path, err)
+	}
+	return parse(path, data, func(file string) error {
+		file = filepath.Join(filepath.Dir(path), file)
+		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+			return fmt.Errorf("there is no file %s; the path is relative to the matrix file", file)
+		}
+		return nil
+	})
+}
+
+// Parse is Load for content that is in memory already. The path is used in
+// messages only, and whether the pricing file exists is not checked.
+func Parse(path string, data []byte) (*Spec, error) {
+	return parse(path, data, func(string) error { return nil })
+}
+
+func parse(path string, data []byte, checkFile func(string) error) (*Spec, error) {
+	r := reader{checkFile: checkFile, names: map[string]map[string]int{}}
+	var spec Spec
+	if root := r.root(data); root != nil {
+		spec = r.spec(root)
+	}
+	if len(r.problems) > 0 {
+		return nil, newError(path, r.problems)
+	}
+	hash := sha256.Sum256(data)
+	spec.Path, spec.Hash = path, hex.EncodeToString(hash[:])
+	return &spec, nil
+}
+
+// readFile reads one byte more than is allowed, so that a longer file shows.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+}

@@ -1,0 +1,195 @@
+package matrix
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// minimal is the smallest matrix there is; tests append to it or replace parts.
+const minimal = `name: m
+repetitions: 3
+models: [{name: gpt2, synth: gpt2}]
+backends: [{name: cpu, device: cpu}]
+scenarios: [{name: s, prompt_tokens: 8, gen_tokens: 4}]
+`
+
+func TestDefaults(t *testing.T) {
+	got, err := Parse("m.yaml", []byte(strings.Replace(minimal, "device: cpu}", "device: cpu}, {name: gpu, device: cuda}", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Hash) != 64 {
+		t.Errorf("Hash = %q, want 64 hex digits", got.Hash)
+	}
+	yes, all := true, -1
+	want := &Spec{
+		Path: "m.yaml", Hash: got.Hash, Name: "m", Seed: 42, Repetitions: 3, Launches: 1,
+		Models: []Model{{Name: "gpt2", Synth: "gpt2"}},
+		Backends: []Backend{
+			{Name: "cpu", Device: "cpu", Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
+			{Name: "gpu", Device: "cuda", Graphs: &yes, GPULayers: &all, Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
+		},
+		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "cached"}},
+		KVTypes:   []KVType{{K: "f16", V: "f16"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestEveryKey(t *testing.T) {
+	got, err := Parse("m.yaml", []byte(`name: m
+seed: 7
+repetitions: 3
+launches: 2
+pricing: p.yaml
+models:
+  - {name: gpt2, path: models/a b.gguf, synth: gpt2}
+backends:
+  - name: gpu
+    device: cuda
+    graphs: false
+    gpu_layers: 12
+    warmup: 0
+    threads: 3
+    n_batch: 1024
+    n_ubatch: 256
+    flash_attn: on
+    mmap: false
+    argmax: host
+    env: {A: "1", B: x}
+scenarios:
+  - {name: s, prompt_tokens: 8, gen_tokens: 4, decode: uncached}
+kv_types: [f16, {k: f16, v: q8_0}]
+skip:
+  - {model: gpt2, backend: gpu, scenario: s, reason: because}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	no, layers := false, 12
+	want := &Spec{
+		Path: "m.yaml", Hash: got.Hash, Name: "m", Seed: 7, Repetitions: 3, Launches: 2, Pricing: "p.yaml",
+		Models: []Model{{Name: "gpt2", Path: "models/a b.gguf", Synth: "gpt2"}},
+		Backends: []Backend{{
+			Name: "gpu", Device: "cuda", Graphs: &no, GPULayers: &layers, Threads: 3, NBatch: 1024, NUbatch: 256,
+			FlashAttn: "on", Mmap: &no, Argmax: "host", Env: map[string]string{"A": "1", "B": "x"},
+		}},
+		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "uncached"}},
+		KVTypes:   []KVType{{K: "f16", V: "f16"}, {K: "f16", V: "q8_0"}},
+		Skip:      []SkipRule{{Model: "gpt2", Backend: "gpu", Scenario: "s", Reason: "because"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// Each file in testdata/bad has beside it the message it must give, which
+// begins with the place; rewrite them with UPDATE=1.
+func TestBadFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range files {
+		golden := strings.TrimSuffix(file, ".yaml") + ".txt"
+		_, err := Load(file)
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: got %v, want an *Error", file, err)
+			continue
+		}
+		got := err.Error() + "\n"
+		if os.Getenv("UPDATE") != "" {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s:\ngot:\n%s\nwant:\n%s", file, got, want)
+		}
+	}
+}
+
+// One slip at a time in a file that is otherwise good.
+func TestOneProblem(t *testing.T) {
+	check := func(old, new, want string) {
+		t.Helper()
+		if strings.Count(minimal, old) != 1 {
+			t.Fatalf("%q is not in the minimal matrix once", old)
+		}
+		_, err := Parse("m.yaml", []byte(strings.Replace(minimal, old, new, 1)))
+		if err == nil {
+			t.Errorf("%s: no error, want %q", new, want)
+		} else if got := err.Error(); !strings.HasPrefix(got, "m.yaml:"+want) || strings.Contains(got, "\n") {
+			t.Errorf("%s:\ngot  %s\nwant m.yaml:%s...", new, got, want)
+		}
+	}
+	check("name: m\n", "", `1:1: the matrix has no "name"`)
+	check("name: m\n", "name: ..\n", `1:7: name: ".." is not a name`)
+	check("name: m\n", "name: -m\n", `1:7: name: "-m" is not a name`)
+	check("name: m\n", "name: a b\n", `1:7: name: "a b" is not a name`)
+	check("name: m\n", "name: \"m\\n\"\n", `1:7: name: must be one line`)
+	check("name: m\n", "name: "+strings.Repeat("m", 65)+"\n", `1:7: name: the name is longer than 64`)
+	check("name: m\n", "name: !!str m\n", `1:7: tags (!) are not allowed`)
+	check("name: m\n", "name: m\n<<: {a: 1}\n", `2:1: merge keys (<<) are not allowed`)
+	check("name: m\n", "? name\n: m\n", `1:1: explicit keys (?) are not allowed`)
+	check("name: m\n", "%YAML 1.2\n---\nname: m\n", `1:1: directives (%) are not allowed`)
+	check("repetitions: 3", "repetitions: 0x3", `2:14: repetitions: must be a whole number`)
+	check("repetitions: 3", `repetitions: "3"`, `2:14: repetitions: must be a whole number`)
+	check("repetitions: 3", "repetitions: true", `2:14: repetitions: must be a whole number`)
+	check("repetitions: 3", "repetitions: ~", `2:14: repetitions: must be a whole number from 1 to 10000, not empty`)
+	check("synth: gpt2", "synth: [gpt2]", `3:30: synth: must be text, not a list`)
+	check("device: cpu", "device: CPU", `4:32: device: must be one of cpu, cuda`)
+	check("device: cpu", "device: cpu, env: {A: true}", `4:46: A: must be text, not the truth value "true"; put it in quotes`)
+	check("device: cpu", "device: cpu, env: {A=B: x}", `4:43: "A=B" is not the name of an environment variable`)
+	check("device: cpu", "device: cpu, graphs: true", `4:45: graphs: only a backend with device: cuda`)
+	check("scenarios: [{name: s, prompt_tokens: 8, gen_tokens: 4}]", "scenarios: x", `5:12: scenarios: must be a list, not the text "x"`)
+}
+
+func TestUnreadable(t *testing.T) {
+	_, err := Load("testdata/none.yaml")
+	if !errors.Is(err, os.ErrNotExist) || err.Error() != "matrix file testdata/none.yaml: no such file or directory" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Load("testdata"); err == nil || !strings.HasPrefix(err.Error(), "matrix file testdata: ") {
+		t.Errorf("got %v", err)
+	}
+	huge := filepath.Join(t.TempDir(), "huge.yaml")
+	if err := os.WriteFile(huge, []byte(minimal+strings.Repeat("#", maxFileBytes)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(huge); err == nil || !strings.HasPrefix(err.Error(), huge+":1:1: the file is larger than") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A byte order mark and Windows line ends are what some editors leave behind.
+func TestForeignEditors(t *testing.T) {
+	text := "\ufeff" + strings.ReplaceAll(minimal, "\n", "\r\n")
+	if _, err := Parse("m.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTooMuch(t *testing.T) {
+	check := func(models, want string) {
+		t.Helper()
+		_, err := Parse("m.yaml", []byte(strings.Replace(minimal, "[{name: gpt2, synth: gpt2}]", models, 1)))
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s...", err, want)
+		}
+	}
+	check("["+strings.Repeat("a, ", maxEntries+1)+"]", "m.yaml:3:9: models: the list has 1001 entries")
+	check("["+strings.Repeat("a, ", maxYAMLTokens)+"]", "m.yaml:3:29996: the file has more than 20000 words")
+	check(strings.Repeat("[", 1<<12), "m.yaml:3:25: nested more than 16 levels deep")
+	check("\n"+strings.Repeat(" -", 1<<12), "m.yaml:4:34: nested more than 16 levels deep")
+}
