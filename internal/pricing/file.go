@@ -1,0 +1,77 @@
+package pricing
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// file is a parsed file that collects what is wrong with it.
+type file struct {
+	path     string
+	tree     *ast.File
+	problems []error
+}
+
+// read decodes the file at path into v, which is a pointer to a struct, and
+// refuses what the struct has no place for.
+func read(path string, v any) (*file, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{path: path}
+	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(v)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the file is empty")
+	}
+	if err == nil {
+		f.tree, err = parser.ParseBytes(data, 0)
+	}
+	if err != nil {
+		return nil, f.locate(err)
+	}
+	return f, nil
+}
+
+// locate gives an error of the YAML library the form path:line:col: message.
+func (f *file) locate(err error) error {
+	var at yaml.Error
+	if errors.As(err, &at) && at.GetToken() != nil {
+		pos := at.GetToken().Position
+		return fmt.Errorf("%s:%d:%d: %s", f.path, pos.Line, pos.Column, at.GetMessage())
+	}
+	return fmt.Errorf("%s: %w", f.path, err)
+}
+
+// checkf notes a problem at a YAML path unless ok holds. When there is nothing
+// at that path the file's start stands for it.
+func (f *file) checkf(at string, ok bool, format string, args ...any) {
+	if ok {
+		return
+	}
+	line, col := 1, 1
+	if p, err := yaml.PathString(at); err == nil {
+		if node, err := p.FilterFile(f.tree); err == nil {
+			pos := first(node).GetToken().Position
+			line, col = pos.Line, pos.Column
+		}
+	}
+	f.problems = append(f.problems, fmt.Errorf("%s:%d:%d: %s", f.path, line, col, fmt.Sprintf(format, args...)))
+}
+
+// first returns the node a reader would point at: of a mapping its first key.
+func first(n ast.Node) ast.Node {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		return m.Values[0].Key
+	}
+	return n
+}
+
+func (f *file) err() error { return errors.Join(f.problems...) }

@@ -1,0 +1,188 @@
+// Package pricing reads what machines, electricity and carbon cost. Every
+// figure is a record with a source and the date it was read, so that a report
+// can say where its dollars come from. The files are read strictly: a key that
+// is not known, a value out of range or a figure without a source is an error
+// that points at its line and column.
+package pricing
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phasebench/phasebench/econ"
+)
+
+// Pricing is a pricing file.
+type Pricing struct {
+	Energy   *Energy `yaml:"energy"`   // nil: energy has no price
+	Blend    string  `yaml:"blend"`    // default blend; default "chat"
+	Blends   []Blend `yaml:"blends"`   // default econ.Profiles
+	Scenario string  `yaml:"scenario"` // tier to show beside a device's own; none when empty
+	Tiers    []Tier  `yaml:"tiers"`
+}
+
+// Source is where a figure comes from.
+type Source struct {
+	Source string `yaml:"source"` // document or address, not empty
+	Read   string `yaml:"read"`   // date it was read there, YYYY-MM-DD
+}
+
+// Energy is the price of electricity.
+type Energy struct {
+	USDPerKWh float64 `yaml:"usd_per_kwh"` // >= 0
+	Source    `yaml:",inline"`
+}
+
+// Blend is a named mix of input and output tokens.
+type Blend struct {
+	Name  string  `yaml:"name"`
+	Input float64 `yaml:"input"` // share of prompt tokens, in [0,1]
+}
+
+// Tier is one price of machine time: either a rate or hardware to be
+// amortised.
+type Tier struct {
+	Name       string    `yaml:"name"`
+	USDPerHour *float64  `yaml:"usd_per_hour"` // >= 0; filled in from Hardware when that is given
+	Hardware   *Hardware `yaml:"hardware"`
+	// Devices are the devices this is the own rate of: patterns as of
+	// path.Match against the engine's device name, without regard to case.
+	Devices []string `yaml:"devices"`
+	Source  `yaml:",inline"`
+}
+
+// Hardware is a machine that was bought; see econ.AmortizedUSDPerHour.
+type Hardware struct {
+	PriceUSD    float64 `yaml:"price_usd"`   // >= 0
+	LifeYears   float64 `yaml:"life_years"`  // > 0
+	Utilisation float64 `yaml:"utilisation"` // share of the hours it works, in (0,1]
+}
+
+// Load reads the pricing file at path.
+func Load(path string) (*Pricing, error) {
+	var p Pricing
+	f, err := read(path, &p)
+	if err != nil {
+		return nil, err
+	}
+	p.check(f)
+	return &p, f.err()
+}
+
+func (p *Pricing) check(f *file) {
+	if p.Energy != nil {
+		f.checkf("$.energy.usd_per_kwh", p.Energy.USDPerKWh >= 0, "usd_per_kwh must be >= 0")
+		f.checkSource("$.energy", p.Energy.Source)
+	}
+	var blends names
+	for i, b := range p.Blends {
+		at := fmt.Sprintf("$.blends[%d]", i)
+		blends.add(f, at, b.Name)
+		f.checkf(at+".input", b.Input >= 0 && b.Input <= 1, "input must be in [0,1]")
+	}
+	if p.Blend != "" {
+		_, err := p.BlendNamed(p.Blend)
+		f.checkf("$.blend", err == nil, "%v", err)
+	}
+
+	var tiers names
+	for i := range p.Tiers {
+		t, at := &p.Tiers[i], fmt.Sprintf("$.tiers[%d]", i)
+		tiers.add(f, at, t.Name)
+		f.checkSource(at, t.Source)
+		t.checkRate(f, at)
+		for j, pattern := range t.Devices {
+			_, err := path.Match(pattern, "")
+			f.checkf(fmt.Sprintf("%s.devices[%d]", at, j), err == nil && pattern != "", "%q is no pattern of device names", pattern)
+		}
+	}
+	if p.Scenario != "" {
+		_, err := p.TierNamed(p.Scenario)
+		f.checkf("$.scenario", err == nil, "%v", err)
+	}
+}
+
+func (t *Tier) checkRate(f *file, at string) {
+	switch {
+	case (t.USDPerHour == nil) == (t.Hardware == nil):
+		f.checkf(at, false, "tier %q needs usd_per_hour or hardware, one of them", t.Name)
+	case t.USDPerHour != nil:
+		f.checkf(at+".usd_per_hour", *t.USDPerHour >= 0, "usd_per_hour must be >= 0")
+	default:
+		h := t.Hardware
+		rate, err := econ.AmortizedUSDPerHour(h.PriceUSD, h.LifeYears, h.Utilisation)
+		f.checkf(at+".hardware", err == nil, "%v", err)
+		t.USDPerHour = &rate
+	}
+}
+
+// names finds entries without a name and names used twice.
+type names []string
+
+func (n *names) add(f *file, at, name string) {
+	f.checkf(at, name != "", "name is missing")
+	f.checkf(at+".name", name == "" || !slices.Contains(*n, name), "%q is defined twice", name)
+	*n = append(*n, name)
+}
+
+func (f *file) checkSource(at string, s Source) {
+	f.checkf(at, strings.TrimSpace(s.Source) != "", "source is missing: say where the figure comes from")
+	_, err := time.Parse(time.DateOnly, s.Read)
+	f.checkf(at, err == nil, "read must be the date the figure was read, as YYYY-MM-DD, not %q", s.Read)
+}
+
+// BlendNamed returns the blend of that name; the empty name is the file's
+// default. An unknown name is an error that lists the known ones.
+func (p *Pricing) BlendNamed(name string) (econ.Blend, error) {
+	known := econ.Profiles()
+	if len(p.Blends) > 0 {
+		known = nil
+		for _, b := range p.Blends {
+			known = append(known, econ.Blend(b))
+		}
+	}
+	name = cmp.Or(name, p.Blend, "chat")
+	var have []string
+	for _, b := range known {
+		if b.Name == name {
+			return b, nil
+		}
+		have = append(have, b.Name)
+	}
+	return econ.Blend{}, fmt.Errorf("no blend named %q; known: %s", name, strings.Join(have, ", "))
+}
+
+// TierNamed returns the tier of that name. An unknown name is an error that
+// lists the known ones.
+func (p *Pricing) TierNamed(name string) (*Tier, error) {
+	var have []string
+	for i := range p.Tiers {
+		if p.Tiers[i].Name == name {
+			return &p.Tiers[i], nil
+		}
+		have = append(have, p.Tiers[i].Name)
+	}
+	return nil, fmt.Errorf("no tier named %q; known: %s", name, strings.Join(have, ", "))
+}
+
+// Own returns the first tier that is the own rate of a device, or nil: a
+// device is never priced by the rate of another.
+func (p *Pricing) Own(device string) *Tier {
+	for i := range p.Tiers {
+		if p.Tiers[i].owns(device) {
+			return &p.Tiers[i]
+		}
+	}
+	return nil
+}
+
+func (t *Tier) owns(device string) bool {
+	return slices.ContainsFunc(t.Devices, func(pattern string) bool {
+		ok, _ := path.Match(strings.ToLower(pattern), strings.ToLower(device))
+		return ok
+	})
+}
