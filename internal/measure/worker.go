@@ -40,6 +40,8 @@ func (w *worker) answer(q wire.Request) wire.Reply {
 		r.Devices, err = ListDevices()
 	case q.Inspect != nil:
 		r.Inspected, err = Inspect(*q.Inspect)
+	case q.KV != nil:
+		r.KV, err = InspectKV(*q.KV)
 	case q.Open != nil && w.session != nil:
 		err = fmt.Errorf("a model is already open in this worker: %w", llama.ErrBadInput)
 	case q.Open != nil:

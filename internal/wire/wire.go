@@ -11,6 +11,7 @@ type Request struct {
 	Inspect *Inspect `json:"inspect,omitempty"` // describe a model file and its memory needs without loading it
 	Devices *Devices `json:"devices,omitempty"` // list the devices the engine sees
 	Row     *Row     `json:"row,omitempty"`     // measure one row with the open model
+	KV      *KV      `json:"kv,omitempty"`      // fill caches of several lengths and look inside
 }
 
 // Reply is what the worker answers: the field that matches the request, or Error.
@@ -19,6 +20,7 @@ type Reply struct {
 	Inspected *Inspected    `json:"inspected,omitempty"`
 	Devices   *DevicesReply `json:"devices,omitempty"`
 	Row       *RowReply     `json:"row,omitempty"`
+	KV        *KVReply      `json:"kv,omitempty"`
 	Error     *Error        `json:"error,omitempty"`
 }
 
@@ -174,4 +176,34 @@ type RowReply struct {
 	NBatch           int      `json:"n_batch"`
 	NUbatch          int      `json:"n_ubatch"`
 	Warnings         []string `json:"warnings,omitempty"`
+}
+
+// KV asks what the cache of a model holds at each length.
+type KV struct {
+	ModelPath string `json:"model_path"`
+	Engine    Engine `json:"engine"`
+	TypeK     string `json:"type_k"`
+	TypeV     string `json:"type_v"`
+	Lengths   []int  `json:"lengths"` // tokens in the cache; clamped to what the model has positions for
+	Seed      int64  `json:"seed"`
+}
+
+// KVReply answers KV.
+type KVReply struct {
+	Info   ModelInfo `json:"info"`
+	Points []KVPoint `json:"points"` // one per asked length, in order
+}
+
+// KVPoint is the cache at one length: filled by a prefill, then by cached
+// decode steps up to Tokens, then cleared.
+type KVPoint struct {
+	Asked            int   `json:"asked"`
+	Tokens           int   `json:"tokens"`         // less than Asked when clamped
+	PrefillTokens    int   `json:"prefill_tokens"` // of them, by prefill
+	PrefillUsedBytes int64 `json:"prefill_used_bytes"`
+	UsedBytes        int64 `json:"used_bytes"` // at Tokens
+	ClearedUsedBytes int64 `json:"cleared_used_bytes"`
+	AllocBytes       int64 `json:"alloc_bytes"` // reserved by the engine for n_ctx positions
+	NCtx             int   `json:"n_ctx"`       // positions reserved: Tokens, padded
+	Tensors          int   `json:"tensors"`     // K and V tensors with a payload
 }

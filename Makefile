@@ -1,0 +1,81 @@
+# Every target starts from a bare machine: it installs what it needs (as root,
+# on Debian and Ubuntu), fetches the pinned engine, builds and runs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # the binary needs the libraries; ninja and go are parallel inside
+
+GO = $(firstword $(wildcard toolchain/go/bin/go) go)
+BUILD := build/cmake
+LIBS := build/lib
+ENGINE_SOURCES := $(wildcard llama/shim/*) CMakeLists.txt third_party/llama.cpp.lock
+VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+GO_BUILD = GOTOOLCHAIN=local $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
+
+.PHONY: help
+help: ## this text
+	@echo "phasebench: what a million tokens costs on your own hardware"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  CUDA_ARCH=90 make cuda     build for one GPU architecture instead of this host's"
+	@echo "  PORTABLE=1 make cpu        build every CPU variant instead of this host's"
+
+.PHONY: cpu
+cpu: $(LIBS)/.cpu bench ## build ./bench for the CPU
+
+.PHONY: cuda
+cuda: $(LIBS)/.cuda bench ## build ./bench for the CPU and NVIDIA GPUs
+
+.PHONY: demo
+demo: cpu ## run configs/demo.yaml on synthetic weights; a few minutes on a laptop
+	./bench -matrix configs/demo.yaml --synthetic
+
+.PHONY: test
+test: cpu ## all tests
+	CGO_ENABLED=0 GOTOOLCHAIN=local $(GO) test ./econ
+	GOTOOLCHAIN=local $(GO) test ./...
+
+.PHONY: lint
+lint: $(LIBS)/.cpu ## formatting, vet, shell scripts
+	scripts/bootstrap.sh --lint
+	test -z "$$($(GO) env GOROOT >/dev/null; gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
+	GOTOOLCHAIN=local $(GO) vet ./...
+	shellcheck $$(git ls-files '*.sh') .ci/run
+
+.PHONY: clean
+clean: ## remove everything that was built; keeps models, results and the engine's source
+	rm -rf build bench
+
+# The engine. The stamps hold what the libraries were built from, so that an
+# unchanged tree costs one look at a few files.
+.PHONY: bootstrap
+bootstrap:
+	@scripts/bootstrap.sh
+	@scripts/fetch-llama.sh
+
+CMAKE = cmake -S . -B $(BUILD) -G Ninja -Wno-dev --log-level=WARNING \
+	-DCMAKE_C_COMPILER_LAUNCHER=$$(command -v ccache) \
+	-DCMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache) \
+	-DPHASEBENCH_PORTABLE=$(if $(PORTABLE),ON,OFF)
+
+$(LIBS)/.cpu: $(ENGINE_SOURCES)
+	@$(MAKE) --no-print-directory bootstrap
+	$(CMAKE)
+	cmake --build $(BUILD) --target phasebench_shim
+	@touch $@
+
+$(LIBS)/.cuda: $(ENGINE_SOURCES)
+	@scripts/check-cuda.sh
+	@$(MAKE) --no-print-directory bootstrap
+	$(CMAKE) -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=$(or $(CUDA_ARCH),native) \
+		-DCMAKE_CUDA_COMPILER_LAUNCHER=$$(command -v ccache) \
+		-DCMAKE_CUDA_COMPILER=$$(scripts/check-cuda.sh)
+	cmake --build $(BUILD) --target phasebench_shim
+	@touch $@ $(LIBS)/.cpu
+
+# Go knows best what changed; it relinks in about a second when nothing did.
+.PHONY: bench
+bench:
+	@$(GO_BUILD) -o bench ./cmd/bench

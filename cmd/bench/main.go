@@ -1,0 +1,124 @@
+// Bench measures what a million tokens cost on this machine's hardware.
+//
+// `bench -matrix FILE` runs a matrix; `bench help` lists the other commands.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// version is set by the Makefile to the git state of the source.
+var version = "unknown"
+
+// Exit codes, stable for scripts.
+const (
+	exitOK     = 0 // everything asked for was done
+	exitFailed = 1 // some cells failed, or the work could not be finished
+	exitUsage  = 2 // wrong flags or configuration; nothing was run
+)
+
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+
+// command is one subcommand. Its flags live in the function; usage errors it
+// returns as usageError.
+type command struct {
+	name, args, about string
+	run               func(ctx context.Context, args []string, io stdio) error
+}
+
+type stdio struct{ out, err io.Writer }
+
+// commands in the order help shows them; those without an about are hidden.
+func commands() []command {
+	return []command{
+		{"run", "-matrix FILE", "run a matrix and report what a million tokens cost (the default)", runCommand},
+		{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
+		{"analyze", "DIR", "redo tables and report of a finished or running run from its rows", analyzeCommand},
+		{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
+		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
+		{"devices", "", "list the devices the engine found", devicesCommand},
+		{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
+		{"worker", "", "", workerCommand},
+	}
+}
+
+// usageError is a mistake in how bench was called: exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+// failedError has been told to the user already and only sets the exit code.
+type failedError struct{}
+
+func (failedError) Error() string { return "some cells failed" }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	name, rest := "run", args
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, rest = args[0], args[1:]
+	}
+	if name == "help" || len(args) == 0 || len(args) == 1 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
+		help(stdout)
+		return exitOK
+	}
+	if len(args) == 1 && strings.TrimLeft(args[0], "-") == "version" {
+		fmt.Fprintln(stdout, "phasebench", version)
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name != name {
+			continue
+		}
+		return exitCode(c.run(ctx, rest, stdio{stdout, stderr}), c, stderr)
+	}
+	fmt.Fprintf(stderr, "bench: unknown command %q; bench help lists them\n", name)
+	return exitUsage
+}
+
+func exitCode(err error, c command, stderr io.Writer) int {
+	switch e := err.(type) {
+	case nil:
+		return exitOK
+	case failedError:
+		return exitFailed
+	case usageError:
+		if e.error == pflag.ErrHelp {
+			return exitOK
+		}
+		fmt.Fprintf(stderr, "bench %s: %v\n", c.name, e)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "bench %s: %v\n", c.name, err)
+	return exitFailed
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, `bench: what a million tokens cost on your own hardware
+
+Usage:
+  bench -matrix FILE [flags]
+  bench COMMAND [flags]
+
+Commands:
+`)
+	for _, c := range commands() {
+		if c.about != "" {
+			fmt.Fprintf(w, "  %-22s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
+		}
+	}
+	fmt.Fprint(w, `
+bench COMMAND --help shows a command's flags.
+
+Examples:
+  bench -matrix configs/demo.yaml --synthetic
+  bench -matrix configs/matrix.yaml --models gpt2 --reps 2 --rate 0.35
+  bench -matrix configs/matrix.yaml --resume results/20260101-120000
+  bench analyze results/20260101-120000 --rate 0.50
+`)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/pflag"
+
+	"github.com/phasebench/phasebench/internal/measure"
+	"github.com/phasebench/phasebench/internal/wire"
+	"github.com/phasebench/phasebench/llama"
+)
+
+// probeResult is what `bench probe --json` prints: one entry per repetition.
+type probeResult struct {
+	Model        string    `json:"model"`
+	Device       string    `json:"device"`
+	Synthetic    bool      `json:"synthetic"`
+	Threads      int       `json:"threads"`
+	PromptTokens int       `json:"prompt_tokens"`
+	GenTokens    int       `json:"gen_tokens"`
+	TokenHash    string    `json:"token_hash"`
+	PrefillMs    []float64 `json:"prefill_ms"`
+	DecodeMs     []float64 `json:"decode_ms"`
+}
+
+// probeCommand measures in this very process: no matrix, no rows on disk. It is
+// the counterpart of a llama-bench call.
+func probeCommand(_ context.Context, args []string, io stdio) error {
+	fs := pflag.NewFlagSet("probe", pflag.ContinueOnError)
+	model := fs.String("model", "", "GGUF file")
+	device := fs.String("device", "cpu", "cpu or cuda")
+	prompt := fs.Int("prompt", 256, "prompt tokens")
+	gen := fs.Int("gen", 128, "tokens to generate")
+	reps := fs.Int("reps", 3, "repetitions")
+	warmup := fs.Int("warmup", 1, "repetitions before them that are not reported")
+	threads := fs.Int("threads", 0, "CPU threads (default: physical cores, or 1 with everything on a GPU)")
+	ubatch := fs.Int("ubatch", 0, "most tokens computed at once (default: 512)")
+	flash := fs.String("flash-attn", "on", "on, off or auto")
+	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph or host")
+	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
+	asJSON := fs.Bool("json", false, "print JSON")
+	if err := parse(fs, "probe --model FILE [flags]", args, io.out); err != nil {
+		return err
+	}
+	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 1 {
+		return usagef("need --model FILE and positive counts; see bench probe --help")
+	}
+	runtime.LockOSThread()
+	if err := llama.Init(); err != nil {
+		return err
+	}
+	gpuLayers := 0
+	if *device == "cuda" {
+		gpuLayers = -1
+	}
+	s, opened, err := measure.Open(wire.Open{ModelPath: *model, Engine: wire.Engine{
+		Device: *device, GPULayers: gpuLayers, Threads: *threads, NUbatch: *ubatch, FlashAttn: *flash, Mmap: true, Argmax: *argmax,
+	}})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	row := wire.Row{
+		Context:      wire.ContextSpec{NCtx: *prompt + *gen, Batch: 1, TypeK: "f16", TypeV: "f16"},
+		PromptTokens: *prompt, GenTokens: *gen, Seed: 42,
+	}
+	if *uncached {
+		row.DecodeMode = "uncached"
+	}
+	out := probeResult{Model: *model, Device: opened.Device, Synthetic: opened.Info.Synthetic, Threads: opened.Threads, PromptTokens: *prompt, GenTokens: *gen}
+	for i := range *warmup + *reps {
+		r, err := s.Row(row)
+		if err != nil {
+			return err
+		}
+		out.TokenHash = r.TokenHash
+		if i >= *warmup {
+			out.PrefillMs = append(out.PrefillMs, float64(r.PrefillEndNs-r.StartNs)/1e6)
+			out.DecodeMs = append(out.DecodeMs, float64(r.StepEndNs[len(r.StepEndNs)-1]-r.PrefillEndNs)/1e6)
+		}
+	}
+	if *asJSON {
+		return json.NewEncoder(io.out).Encode(out)
+	}
+	if out.Synthetic {
+		fmt.Fprintln(io.out, "synthetic weights")
+	}
+	for i := range out.PrefillMs {
+		fmt.Fprintf(io.out, "prefill %d tokens: %8.2f ms, %8.1f tok/s   decode %d tokens: %8.2f ms, %8.1f tok/s\n",
+			*prompt, out.PrefillMs[i], float64(*prompt)/out.PrefillMs[i]*1e3, *gen, out.DecodeMs[i], float64(*gen)/out.DecodeMs[i]*1e3)
+	}
+	return nil
+}

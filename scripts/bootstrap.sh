@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what building and testing needs on Debian and Ubuntu.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/bootstrap.sh [--npm] [--lint]
+
+Installs, with apt, the compilers and tools that phasebench is built with, as
+far as they are missing. Go must be as new as go.mod says; when it is older, as
+Debian's and Ubuntu's own are, the right one is fetched by that older go command
+as a Go module, whose hash it verifies, into toolchain/go, where the Makefile
+looks first. Without root it prints the apt command and stops.
+
+  --npm    also npm, the second source of the engine (scripts/fetch-llama.sh)
+  --lint   also shellcheck
+USAGE
+}
+
+die() { echo "bootstrap: $*" >&2; exit 1; }
+
+want=(gcc:gcc g++:g++ make:make cmake:cmake ninja:ninja-build ccache:ccache git:git curl:curl tar:tar xz:xz-utils flock:util-linux)
+while [ $# -gt 0 ]; do
+    case $1 in
+        --npm) want+=(npm:npm) ;;
+        --lint) want+=(shellcheck:shellcheck) ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+
+missing=()
+for pair in "${want[@]}"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+
+cd "$(dirname "$0")/.."
+need=$(awk '$1 == "go" { print $2 }' go.mod)
+go=go
+[ ! -x toolchain/go/bin/go ] || go=toolchain/go/bin/go
+command -v $go >/dev/null || missing+=(golang-go ca-certificates)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null ||
+        die "this is no Debian or Ubuntu: install the equivalents of: ${missing[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        die "missing packages; as root run: apt-get update && apt-get install -y ${missing[*]}"
+    fi
+    echo "bootstrap: installing ${missing[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+have=$($go env GOVERSION)
+if [ "$(printf '%s\n' "$need" "${have#go}" | sort -V | head -n 1)" != "$need" ]; then
+    module=golang.org/toolchain@v0.0.1-go$need.$($go env GOOS)-$($go env GOARCH)
+    echo "bootstrap: $have is older than $need; fetching $module" >&2
+    dir=$($go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
+    [ -d "$dir" ] || die "could not fetch Go $need: install it from go.dev/dl and run again"
+    # Modules carry no execute bits.
+    rm -rf toolchain/go.new
+    mkdir -p toolchain
+    cp -r "$dir" toolchain/go.new
+    chmod -R u+w toolchain/go.new
+    chmod +x toolchain/go.new/bin/* toolchain/go.new/pkg/tool/*/*
+    rm -rf toolchain/go
+    mv toolchain/go.new toolchain/go
+fi
