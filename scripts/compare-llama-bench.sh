@@ -54,7 +54,7 @@ done
 if [ $gpu = 1 ]; then device=cuda layers=99 make=cuda; else device=cpu layers=0 make=cpu; fi
 bench=$root/bench
 [ -x "$bench" ] || die "./bench is not built: run make $make"
-go=$root/toolchain/go/bin/go # in an offline bundle
+go=$root/toolchain/go/bin/go # in an offline bundle, and where the system's is too old
 [ -x "$go" ] || go=go
 [ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
 out=${out:-$root/results/compare-llama-bench-$(date +%Y%m%d-%H%M%S).csv}
