@@ -2,6 +2,8 @@
 
 package llama
 
+import "context"
+
 // Without cgo there is no engine. The package still compiles, so that programs
 // which only read records can be built anywhere; every call fails clearly.
 
@@ -91,3 +93,8 @@ func (*Context) KVUsed() ([]KVTensor, error) { return nil, ErrNoCgo }
 
 // KVUsedBytes returns ErrNoCgo.
 func (*Context) KVUsedBytes() (int64, error) { return 0, ErrNoCgo }
+
+// Synth returns ErrNoCgo: the engine writes the headers of the files.
+func Synth(context.Context, string, string, SynthOptions) (SynthResult, error) {
+	return SynthResult{}, ErrNoCgo
+}

@@ -1,13 +1,18 @@
+//go:build cgo
+
 package llama
 
-// #include <stdlib.h>
-// #include "shim/shim.h"
+/*
+#include <stdlib.h>
+#include "shim.h"
+*/
 import "C"
 
 import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -29,8 +34,8 @@ const (
 //
 // Matrices are normal with mean 0 and the standard deviation that the
 // published configurations give for initialization, which is not that of the
-// trained weights; norms scatter around 1, biases around 0. The same arguments
-// give the same bytes, on any machine.
+// trained weights. Norms scatter around 1, biases and the last norm around 0.
+// The same arguments give the same bytes, on any machine.
 //
 // The file appears under its name only when it is complete. A file that is
 // already there is kept if it is the one asked for; any other is an error that
@@ -41,20 +46,13 @@ func Synth(ctx context.Context, archName, out string, opt SynthOptions) (SynthRe
 	if err != nil {
 		return SynthResult{}, err
 	}
+	op := "synth " + archName
 	layers := cmp.Or(opt.Layers, arch.Layers)
 	if layers < 1 || layers > maxSynthLayers {
-		return SynthResult{}, fmt.Errorf("llama: %s with %d layers: give 1 to %d", archName, layers, maxSynthLayers)
+		return SynthResult{}, refuse(op, fmt.Sprintf("%d layers; give 1 to %d", layers, maxSynthLayers))
 	}
-	r, err := synth(ctx, arch, layers, out, opt)
-	if err != nil {
-		return SynthResult{}, fmt.Errorf("llama: synthetic %s: %w", archName, err)
-	}
-	return r, nil
-}
-
-func synth(ctx context.Context, arch SynthArch, layers int, out string, opt SynthOptions) (SynthResult, error) {
 	tensors := arch.tensors(layers)
-	header, err := synthHeader(arch, tensors, layers, opt)
+	header, err := synthHeader(op, arch, tensors, layers, opt)
 	if err != nil {
 		return SynthResult{}, err
 	}
@@ -66,22 +64,17 @@ func synth(ctx context.Context, arch SynthArch, layers int, out string, opt Synt
 	}
 	if !opt.Force {
 		r.Reused, err = holds(out, header, r.Bytes)
-		if err != nil || r.Reused {
-			return r, err
-		}
 	}
-	return r, replaceFile(out, func(f *os.File) error {
-		w := &synthWriter{ctx: ctx, file: f, total: r.Bytes, progress: opt.Progress}
-		if err := w.write(header); err != nil {
-			return err
-		}
-		for _, t := range tensors {
-			if err := w.tensor(t, newStream(opt.Seed, t.name)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	if err == nil && !r.Reused {
+		err = replaceFile(out, func(f *os.File) error {
+			w := &synthWriter{ctx: ctx, file: f, total: r.Bytes, progress: opt.Progress}
+			return w.all(header, tensors, opt.Seed)
+		})
+	}
+	if err != nil {
+		return SynthResult{}, fmt.Errorf("llama: %s: %w", op, err)
+	}
+	return r, nil
 }
 
 // holds reports whether the file at path starts with header and has the given
@@ -126,11 +119,10 @@ func replaceFile(path string, fill func(*os.File) error) error {
 	if err := fill(f); err != nil {
 		return err
 	}
-	return errors.Join(
-		f.Chmod(0o644),
-		f.Sync(),
-		f.Close(),
-		os.Rename(f.Name(), path))
+	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // synthWriter draws tensors chunk by chunk into a file.
@@ -140,9 +132,41 @@ type synthWriter struct {
 	done, total int64
 	progress    func(done, total int64)
 
-	chunk []byte
 	table *[1 << 16]uint16 // the normal quantiles times std, in half precision
 	std   float64
+}
+
+// all writes the header and the tensors, which follow each other without
+// padding: in every shape they are multiples of GGUF's alignment, 32 bytes.
+func (w *synthWriter) all(header []byte, tensors []tensor, seed int64) error {
+	if err := w.write(header); err != nil {
+		return err
+	}
+	chunk := make([]byte, synthChunk)
+	for _, t := range tensors {
+		s := newStream(seed, t.name)
+		if t.f16 {
+			w.scale(t.std)
+		}
+		for from, size := int64(0), t.bytes(); from < size; from += synthChunk {
+			buf := chunk[:min(size-from, synthChunk)]
+			switch {
+			case t.values != nil:
+				_, err := binary.Encode(buf, binary.LittleEndian, t.values)
+				if err != nil {
+					return err
+				}
+			case t.f16:
+				s.f16(buf, from/2, w.table)
+			default:
+				s.f32(buf, from/4, t.mean, t.std)
+			}
+			if err := w.write(buf); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (w *synthWriter) write(p []byte) error {
@@ -159,40 +183,13 @@ func (w *synthWriter) write(p []byte) error {
 	return nil
 }
 
-func (w *synthWriter) tensor(t tensor, s stream) error {
-	if t.f16 {
-		w.scale(t.std)
-	}
-	if w.chunk == nil {
-		w.chunk = make([]byte, synthChunk)
-	}
-	size := t.bytes() / t.elements()
-	for first, left := int64(0), t.bytes(); left > 0; {
-		buf := w.chunk[:min(left, synthChunk)]
-		switch {
-		case t.values != nil:
-			copyF32(buf, t.values[first:])
-		case t.f16:
-			s.f16(buf, first, w.table)
-		default:
-			s.f32(buf, first, t.mean, t.std)
-		}
-		if err := w.write(buf); err != nil {
-			return err
-		}
-		first += int64(len(buf)) / size
-		left -= int64(len(buf))
-	}
-	return nil
-}
-
 // scale sets the table for a deviation; most neighbors share one.
 func (w *synthWriter) scale(std float64) {
 	if w.table != nil && w.std == std {
 		return
 	}
 	w.std, w.table = std, new([1 << 16]uint16)
-	var scaled [1 << 16]float32
+	scaled := make([]float32, len(w.table))
 	for i, z := range normalQuantiles() {
 		scaled[i] = float32(std * float64(z))
 	}
@@ -200,20 +197,20 @@ func (w *synthWriter) scale(std float64) {
 }
 
 // synthHeader is all of the file before the tensors' data.
-func synthHeader(arch SynthArch, tensors []tensor, layers int, opt SynthOptions) ([]byte, error) {
+func synthHeader(op string, arch SynthArch, tensors []tensor, layers int, opt SynthOptions) ([]byte, error) {
 	vocab := filepath.Join(opt.VocabDir, arch.vocabFile)
 	if _, err := os.Stat(vocab); err != nil {
-		return nil, fmt.Errorf("no tokenizer: %w: it comes with llama.cpp's source (scripts/fetch-llama.sh)", err)
+		return nil, refuse(op, err.Error()+": this tokenizer is part of llama.cpp's source, see scripts/fetch-llama.sh")
 	}
-	cVocab := C.CString(vocab)
-	defer C.free(unsafe.Pointer(cVocab))
-	cPre := C.CString(arch.pre)
-	defer C.free(unsafe.Pointer(cPre))
+	cvocab := C.CString(vocab)
+	defer C.free(unsafe.Pointer(cvocab))
+	cpre := C.CString(arch.pre)
+	defer C.free(unsafe.Pointer(cpre))
 
-	var e C.pb_error
-	g := C.pb_gguf_new(cVocab, cPre, C.int64_t(arch.vocab), &e)
+	var cerr C.pb_error
+	g := C.pb_gguf_new(cvocab, cpre, C.int64_t(arch.vocab), &cerr)
 	if g == nil {
-		return nil, fmt.Errorf("%s: %w", vocab, shimError(&e))
+		return nil, fromC(op+" with "+vocab, &cerr)
 	}
 	defer C.pb_gguf_free(g)
 	for _, m := range arch.metadata(layers, opt.Seed) {
@@ -223,9 +220,9 @@ func synthHeader(arch SynthArch, tensors []tensor, layers int, opt SynthOptions)
 		addTensor(g, t)
 	}
 	var size C.size_t
-	header := C.pb_gguf_header(g, &size, &e)
+	header := C.pb_gguf_header(g, &size, &cerr)
 	if header == nil {
-		return nil, shimError(&e)
+		return nil, fromC(op, &cerr)
 	}
 	return C.GoBytes(header, C.int(size)), nil
 }

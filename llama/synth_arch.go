@@ -101,7 +101,7 @@ func synthArch(name string) (SynthArch, error) {
 		}
 		known = append(known, a.Name)
 	}
-	return SynthArch{}, fmt.Errorf("llama: no synthetic model %q: known are %s", name, strings.Join(known, ", "))
+	return SynthArch{}, refuse("synth", fmt.Sprintf("no shape is called %q; known are %s", name, strings.Join(known, ", ")))
 }
 
 // family is what models of one architecture share, in the engine's terms.
@@ -177,25 +177,26 @@ func (t tensor) bytes() int64 {
 // tensors lists what a file with so many layers holds. Types are those of
 // llama.cpp's converter for F16: matrices F16, vectors and the positions F32.
 func (s shape) tensors(layers int) []tensor {
-	const vectorStd = 0.02 // of norms around 1 and of biases around 0
+	const vectorStd = 0.02 // of norms and biases
 
 	var list []tensor
-	vector := func(name string, n int64, mean float64) {
-		list = append(list, tensor{name: name, columns: n, mean: mean, std: vectorStd})
+	vector := func(name string, n int64, mean, std float64) {
+		list = append(list, tensor{name: name, columns: n, mean: mean, std: std})
 	}
-	norm := func(name string) {
-		vector(name+".weight", s.embd, 1)
+	bias := func(name string, n int64) { vector(name+".bias", n, 0, vectorStd) }
+	norm := func(name string, mean, std float64) {
+		vector(name+".weight", s.embd, mean, std)
 		if s.bias {
-			vector(name+".bias", s.embd, 0)
+			bias(name, s.embd)
 		}
 	}
-	matrix := func(name string, columns, rows int64, bias bool) *tensor {
+	matrix := func(name string, columns, rows int64, withBias bool) *tensor {
 		std := s.initStd
 		if std == 0 {
 			std = 1 / math.Sqrt(float64(columns))
 		}
-		if bias {
-			vector(name+".bias", rows, 0)
+		if withBias {
+			bias(name, rows)
 		}
 		list = append(list, tensor{name: name + ".weight", columns: columns, rows: rows, f16: true, std: std})
 		return &list[len(list)-1]
@@ -218,7 +219,7 @@ func (s shape) tensors(layers int) []tensor {
 	q, kv := s.heads*s.headDim, s.kvHeads*s.headDim
 	for i := range layers {
 		block := fmt.Sprintf("blk.%d.", i)
-		norm(block + "attn_norm")
+		norm(block+"attn_norm", 1, vectorStd)
 		if s.fusedQKV {
 			matrix(block+"attn_qkv", s.embd, q+2*kv, s.qkvBias)
 		} else {
@@ -228,7 +229,7 @@ func (s shape) tensors(layers int) []tensor {
 		}
 		residual(block+"attn_output", q)
 		if !s.parallel {
-			norm(block + "ffn_norm")
+			norm(block+"ffn_norm", 1, vectorStd)
 		}
 		if s.gated {
 			matrix(block+"ffn_gate", s.embd, s.ff, s.bias)
@@ -236,7 +237,10 @@ func (s shape) tensors(layers int) []tensor {
 		matrix(block+"ffn_up", s.embd, s.ff, s.bias)
 		residual(block+"ffn_down", s.ff)
 	}
-	norm("output_norm")
+	// Around 1, as a trained one is, it would let the embedding of the last
+	// token through to the matrix tied to it, and every token would predict
+	// itself. Around 0 the two are independent, and the logits as large.
+	norm("output_norm", 0, 1)
 	if s.untied {
 		matrix("output", s.embd, s.vocab, s.bias)
 	}

@@ -1,8 +1,8 @@
 /* Headers of GGUF files with random weights; included by shim.h.
  *
- * The caller writes the header and then the tensors' data in the same order,
- * each padded to a multiple of 32 bytes. The setters keep the first failure for pb_gguf_header to report. Works
- * without pb_init.
+ * The caller writes the header and then the data of the tensors in the same
+ * order, each padded to a multiple of 32 bytes. The setters keep the first
+ * failure for pb_gguf_header to report. Works without pb_init.
  */
 typedef struct pb_gguf pb_gguf;
 
