@@ -27,7 +27,8 @@ USAGE
 say() { echo "compare-llama-bench: $*" >&2; }
 die() { say "$@"; exit 1; }
 misuse() { say "$@"; usage >&2; exit 2; }
-count() { [[ $2 =~ ^[1-9][0-9]*$ ]] || misuse "$1 needs a number above 0, not $2"; }
+# count FLAG VALUE LEAST
+count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
 
 model='' pairs=20 threads='' gpu=0 peer='' out='' environment=()
 while [ $# -gt 0 ]; do
@@ -38,8 +39,8 @@ while [ $# -gt 0 ]; do
             [ $# -ge 2 ] || misuse "$1 needs a value"
             case $1 in
                 --model) model=$2 ;;
-                --pairs) count "$1" "$2"; pairs=$2 ;;
-                --threads) count "$1" "$2"; threads=$2 ;;
+                --pairs) count "$1" "$2" 2; pairs=$2 ;;
+                --threads) count "$1" "$2" 1; threads=$2 ;;
                 --env) [[ $2 == [A-Za-z_]*=* ]] || misuse "--env needs NAME=VALUE, not $2"; environment+=("$2") ;;
                 --llama-bench) peer=$2 ;;
                 --out) out=$2 ;;
@@ -99,11 +100,15 @@ array() { tr -d ' \n\t' <"$answer" | grep -o "\"$1\":\[[^]]*\]" | sed 's/.*\[//;
 
 # measure SIDE METRIC: prints the milliseconds of each repetition. One of decode
 # starts from a prefill, which llama-bench does only for the first in a process:
-# hence one a process. Prefill has one warm-up and three repetitions.
+# hence one a process. Prefill has one warm-up and three repetitions; without
+# CUDA graphs, which would catch llama-bench's prefills, one like the other, but
+# never those of real use, with decode between them.
 measure() {
+    local environment=("${environment[@]}")
+    [ "$2" = decode ] || environment+=(GGML_CUDA_DISABLE_GRAPHS=1)
     case $1-$2 in
         ours-decode) ours --prompt 256 --gen 128 --reps 1 ;;
-        ours-prefill) ours --prompt 512 --gen 0 --reps 3 ;;
+        ours-prefill) ours --prompt 512 --gen 1 --reps 3 ;;
         peer-decode) peer -p 0 -n 128 -d 256 -r 1 ;;
         peer-prefill) peer -p 512 -n 0 -r 3 ;;
     esac >"$answer" 2>"$errors" || return

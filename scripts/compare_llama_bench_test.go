@@ -30,14 +30,14 @@ func TestCompare(t *testing.T) {
 	}
 	log := filepath.Join(root, "log")
 	write("bench", `#!/bin/sh
-echo "ours $SWITCH $*" >>"`+log+`"
+echo "ours $SWITCH graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
 case "$*" in
-*"--gen 0"*) echo '{"prefill_ms":[500,500.5,499.5],"prompt_tokens":512,"gen_tokens":0}' ;;
+*"--gen 1 "*) echo '{"prefill_ms":[500,500.5,499.5],"prompt_tokens":512,"gen_tokens":0}' ;;
 *) echo '{"prefill_ms":[250.1],"decode_ms":[1280],"prompt_tokens":256,"gen_tokens":128}' ;;
 esac
 `)
 	peer := write("llama-bench", `#!/bin/sh
-echo "peer $SWITCH $*" >>"`+log+`"
+echo "peer $SWITCH graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
 echo "noise of the engine" >&2
 case "$*" in
 *"-p 512"*) samples='1000000000, 1000000000, 1000000000' ;;
@@ -61,14 +61,19 @@ printf '[\n  {\n    "n_threads": 2,\n    "samples_ns": [ %s ],\n    "samples_ts"
 			t.Errorf("%q is not in:\n%s", want, out)
 		}
 	}
-	ours := "ours on probe --model " + model + " --device cpu --threads 2 --json "
-	theirs := "peer on -m " + model + " -ngl 0 -t 2 -fa 1 -o json "
-	wantFile(t, log, strings.Join([]string{
-		ours + "--prompt 256 --gen 128 --reps 1", theirs + "-p 0 -n 128 -d 256 -r 1",
-		ours + "--prompt 512 --gen 0 --reps 3", theirs + "-p 512 -n 0 -r 3",
-		theirs + "-p 0 -n 128 -d 256 -r 1", ours + "--prompt 256 --gen 128 --reps 1",
-		theirs + "-p 512 -n 0 -r 3", ours + "--prompt 512 --gen 0 --reps 3", "",
-	}, "\n"))
+	asked := func(side, graphsOff, what string) string {
+		program := map[string]string{
+			"ours": "probe --model " + model + " --device cpu --threads 2 --json ",
+			"peer": "-m " + model + " -ngl 0 -t 2 -fa 1 -o json ",
+		}
+		return side + " on graphs-off=" + graphsOff + " " + program[side] + what + "\n"
+	}
+	oursDecode := asked("ours", "", "--prompt 256 --gen 128 --reps 1")
+	peerDecode := asked("peer", "", "-p 0 -n 128 -d 256 -r 1")
+	oursPrefill := asked("ours", "1", "--prompt 512 --gen 1 --reps 3")
+	peerPrefill := asked("peer", "1", "-p 512 -n 0 -r 3")
+	wantFile(t, log, oursDecode+peerDecode+oursPrefill+peerPrefill+
+		peerDecode+oursDecode+peerPrefill+oursPrefill)
 	wantFile(t, csv, `pair,metric,side,position,rep,tokens,ms
 1,decode,ours,1,1,128,1280
 1,decode,peer,2,1,128,1280.000000
@@ -96,7 +101,7 @@ printf '[\n  {\n    "n_threads": 2,\n    "samples_ns": [ %s ],\n    "samples_ts"
 	if out, code = compare(); code != 1 || !strings.Contains(out, "no decode times from ours") {
 		t.Errorf("answer without times: exit code %d:\n%s", code, out)
 	}
-	for _, args := range [][]string{{"--pairs", "0"}, {"--threads", "two"}, {"--env", "SWITCH"}, {"--out"}} {
+	for _, args := range [][]string{{"--pairs", "1"}, {"--threads", "0"}, {"--threads", "two"}, {"--env", "SWITCH"}, {"--out"}} {
 		if out, code = compare(args...); code != 2 {
 			t.Errorf("%v: exit code %d, want 2:\n%s", args, code, out)
 		}
