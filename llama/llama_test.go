@@ -134,14 +134,7 @@ func TestKVPayloadIsExact(t *testing.T) {
 		for _, flash := range []FlashAttn{FlashOn, FlashOff} {
 			t.Run(fmt.Sprintf("%s/flash=%d", arch, flash), func(t *testing.T) {
 				m := tinyModel(t, arch)
-				limit := m.Info().CtxTrain
 				for _, n := range []int{64, 128, 256, 512, 1024, 2048} {
-					if n > limit { // gpt2 has 1024 positions: more must be refused
-						if _, err := m.NewContext(ContextParams{NCtx: n}); !errors.Is(err, ErrBadInput) {
-							t.Errorf("%d positions of %d: %v", n, limit, err)
-						}
-						continue
-					}
 					checkPayload(t, m, n, flash)
 				}
 			})

@@ -98,3 +98,12 @@ func (*Context) KVUsedBytes() (int64, error) { return 0, ErrNoCgo }
 func Synth(context.Context, string, string, SynthOptions) (SynthResult, error) {
 	return SynthResult{}, ErrNoCgo
 }
+
+// TimeOnDevice returns false.
+func (*Context) TimeOnDevice(int) bool { return false }
+
+// BusyMs returns false.
+func (*Context) BusyMs(int) (float64, bool) { return 0, false }
+
+// SpanMs returns false.
+func (*Context) SpanMs(int, int) (float64, bool) { return 0, false }

@@ -93,6 +93,7 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil
 	}
 	c.Clear()
+	c.TimeOnDevice(1 + r.GenTokens)
 
 	// A collection in the middle of a phase would be time the model did not
 	// take; what the phases allocate is a few kilobytes.
@@ -127,6 +128,7 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		NBatch:       c.Params().NBatch,
 		NUbatch:      c.Params().NUbatch,
 	}
+	deviceTimes(c, out)
 	for _, m := range c.MemoryUse() {
 		out.KVAllocBytes += m.KV
 		out.WeightsBytes += m.Weights
@@ -137,6 +139,25 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 	}
 	out.HostPeakRSSBytes, out.HostRSSBytes, err = residentBytes()
 	return out, err
+}
+
+// deviceTimes adds what the events on the GPU's stream say, if there are any.
+func deviceTimes(c *llama.Context, out *wire.RowReply) {
+	prefill, ok1 := c.SpanMs(0, 0)
+	decode, ok2 := c.SpanMs(1, out.GenTokens)
+	busy, ok3 := c.BusyMs(0)
+	if !ok1 || !ok2 || !ok3 {
+		return
+	}
+	steps := make([]float64, out.GenTokens)
+	for i := range steps {
+		ms, ok := c.BusyMs(1 + i)
+		if !ok {
+			return
+		}
+		steps[i] = ms
+	}
+	out.PrefillCudaMs, out.DecodeCudaMs, out.PrefillBusyMs, out.StepCudaMs = &prefill, &decode, &busy, steps
 }
 
 func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, error) {

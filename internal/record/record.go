@@ -86,10 +86,13 @@ type Record struct {
 	StepMs    []float64 `json:"step_ms,omitempty"`  // one per decode step; sums to decode_ms
 	StartNs   int64     `json:"start_ns,omitempty"` // CLOCK_MONOTONIC at the start of prefill
 
-	// Device-side times from events on the engine's own compute stream.
-	PrefillCudaMs *float64  `json:"prefill_cuda_ms,omitempty"`
-	DecodeCudaMs  *float64  `json:"decode_cuda_ms,omitempty"`
-	StepCudaMs    []float64 `json:"step_cuda_ms,omitempty"`
+	// Device-side times from events on the engine's own compute stream: the
+	// phases from submission to the last kernel, and the time from the first
+	// to the last kernel of the prefill and of each decode step.
+	PrefillCudaMs     *float64  `json:"prefill_cuda_ms,omitempty"`
+	DecodeCudaMs      *float64  `json:"decode_cuda_ms,omitempty"`
+	PrefillCudaBusyMs *float64  `json:"prefill_cuda_busy_ms,omitempty"`
+	StepCudaMs        []float64 `json:"step_cuda_ms,omitempty"`
 
 	// One-time costs of the launch this row belongs to; on its first row only.
 	LoadMs    *float64 `json:"load_ms,omitempty"`    // model file to ready weights
@@ -126,6 +129,8 @@ type Record struct {
 	FlashAttn     string            `json:"flash_attn,omitempty"` // "on", "off" or "auto", as asked
 	GPULayers     int               `json:"gpu_layers,omitempty"`
 	Graphs        *bool             `json:"graphs,omitempty"` // CUDA graphs; absent on CPU
+	Mmap          *bool             `json:"mmap,omitempty"`   // the model file was mapped, not read
+	Argmax        string            `json:"argmax,omitempty"` // where the greedy token was chosen: "graph" or "host"
 
 	Degraded bool     `json:"degraded,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`

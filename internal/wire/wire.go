@@ -161,7 +161,11 @@ type RowReply struct {
 	PrefillEndNs int64   `json:"prefill_end_ns"` // first sampled token known
 	StepEndNs    []int64 `json:"step_end_ns"`    // after each decode step
 
+	// By events on the GPU's compute stream: the phases from submission to the
+	// last kernel, and from first to last kernel of the prefill and each step.
 	PrefillCudaMs *float64  `json:"prefill_cuda_ms,omitempty"`
+	DecodeCudaMs  *float64  `json:"decode_cuda_ms,omitempty"`
+	PrefillBusyMs *float64  `json:"prefill_busy_ms,omitempty"`
 	StepCudaMs    []float64 `json:"step_cuda_ms,omitempty"`
 
 	ContextMs        *float64 `json:"context_ms,omitempty"` // when this row created its context

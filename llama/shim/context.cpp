@@ -84,6 +84,7 @@ int pb_context_n_ubatch(const pb_context *ctx) { return static_cast<int>(llama_n
 bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_error *err) {
     return pb::guarded(err, false, [&] {
         const int n_batch = pb_context_n_batch(c);
+        c->timer.enter();
         for (int done = 0; done < n;) { // more than n_batch tokens in one call aborts the process
             const int part = n - done < n_batch ? n - done : n_batch;
             // The engine takes a non-const pointer but only reads through it.

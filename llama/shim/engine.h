@@ -1,6 +1,7 @@
 // The handles behind shim.h, shared by the files that work on them.
 #pragma once
 
+#include "events.h"
 #include "guard.h"
 
 #include "llama.h"
@@ -20,6 +21,7 @@ struct sampler_free {
 struct pb_context {
     // The chain must outlive the context: members are destroyed last to first.
     std::unique_ptr<llama_sampler, sampler_free> chain;
+    pb::event_timer timer;
     llama_context *ctx = nullptr;
     int n_vocab = 0;
     ~pb_context() { llama_free(ctx); } // runs before the chain is freed

@@ -110,6 +110,17 @@ bool pb_decode(pb_context *ctx, const int32_t *tokens, int n, int32_t *next, pb_
 /* The logits after the last token of the last pb_decode; NULL with graph_argmax. */
 const float *pb_logits(pb_context *ctx);
 
+/* ---- device-side times (events.cpp) ---- */
+
+/* Times the next calls of pb_decode, at most this many, by events on the GPU's
+ * compute stream. False when there is none. */
+bool pb_timing_start(pb_context *ctx, int calls);
+/* Call 0 is the first after the start. From the first to the last kernel of a
+ * call, or -1. */
+double pb_timing_busy_ms(const pb_context *ctx, int call);
+/* From the submission of call from, 0 or 1, to the last kernel of call to, or -1. */
+double pb_timing_span_ms(const pb_context *ctx, int from, int to);
+
 /* ---- KV cache (kv.cpp) ---- */
 
 void pb_kv_clear(pb_context *ctx);

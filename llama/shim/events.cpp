@@ -1,0 +1,188 @@
+// Device-side times from events on the engine's own compute stream.
+//
+// The engine computes on streams of its own that are not ordered with the
+// default one, so an event recorded anywhere else would measure nothing. This
+// file sees two private headers: llama-context.h, for the scheduler of a
+// context and through it the GPU backend in use, and ggml-backend-impl.h, for
+// the backend's event_record, which records on the stream it computes on, and
+// its graph_compute, which is wrapped to mark where the kernels of a call begin
+// and end. The events are the CUDA driver's, created with timing, and the
+// driver is opened at run time: on a machine without it there is no timing.
+
+#include "engine.h"
+#include "events.h"
+
+#include "ggml-backend-impl.h"
+#include "llama-context.h"
+
+#include <dlfcn.h>
+
+namespace {
+
+using cu_event = void *;
+
+struct driver {
+    int (*create)(cu_event *, unsigned) = nullptr;
+    int (*destroy)(cu_event) = nullptr;
+    int (*elapsed)(float *, cu_event, cu_event) = nullptr;
+    bool usable = false;
+
+    driver() {
+        void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (!lib) {
+            return;
+        }
+        create = reinterpret_cast<decltype(create)>(dlsym(lib, "cuEventCreate"));
+        destroy = reinterpret_cast<decltype(destroy)>(dlsym(lib, "cuEventDestroy_v2"));
+        elapsed = reinterpret_cast<decltype(elapsed)>(dlsym(lib, "cuEventElapsedTime_v2"));
+        if (!elapsed) {
+            elapsed = reinterpret_cast<decltype(elapsed)>(dlsym(lib, "cuEventElapsedTime"));
+        }
+        usable = create && destroy && elapsed;
+    }
+};
+
+const driver &cuda() {
+    static const driver d;
+    return d;
+}
+
+ggml_backend_t gpu_backend_of(llama_context *ctx) {
+    ggml_backend_sched_t sched = ctx->get_sched();
+    for (int i = 0; i < ggml_backend_sched_get_n_backends(sched); i++) {
+        ggml_backend_t backend = ggml_backend_sched_get_backend(sched, i);
+        ggml_backend_dev_t dev = ggml_backend_get_device(backend);
+        if (dev && std::string(ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev))) == "CUDA") {
+            return backend;
+        }
+    }
+    return nullptr;
+}
+
+} // namespace
+
+namespace pb {
+
+// The timer whose call is being evaluated on this thread: graph_compute has no
+// room for a pointer of ours.
+static thread_local event_timer *active = nullptr;
+
+struct event_timer::state {
+    ggml_backend_t backend = nullptr;
+    ggml_status (*compute)(ggml_backend_t, ggml_cgraph *) = nullptr;
+    struct call {
+        cu_event entry = nullptr, first = nullptr, last = nullptr;
+        bool computed = false;
+    };
+    std::vector<call> calls;
+    size_t begun = 0; // calls since start()
+
+    void record(cu_event e) {
+        ggml_backend_event event = {ggml_backend_get_device(backend), e};
+        backend->iface.event_record(backend, &event);
+    }
+};
+
+static ggml_status timed_compute(ggml_backend_t backend, ggml_cgraph *graph) {
+    event_timer *timer = active;
+    return timer->compute(backend, graph);
+}
+
+event_timer::event_timer() = default;
+
+event_timer::~event_timer() {
+    if (s) {
+        for (auto &c : s->calls) {
+            for (cu_event e : {c.entry, c.first, c.last}) {
+                cuda().destroy(e);
+            }
+        }
+    }
+}
+
+ggml_status event_timer::compute(ggml_backend_t backend, ggml_cgraph *graph) {
+    if (s->begun == 0 || s->begun > s->calls.size()) { // not asked to time this call
+        return s->compute(backend, graph);
+    }
+    auto &c = s->calls[s->begun - 1];
+    if (!c.computed) {
+        s->record(c.first);
+        c.computed = true;
+    }
+    const ggml_status status = s->compute(backend, graph);
+    s->record(c.last); // a call of several graphs ends with the last of them
+    return status;
+}
+
+bool event_timer::start(llama_context *ctx, size_t calls) {
+    if (!s) {
+        ggml_backend_t backend = cuda().usable ? gpu_backend_of(ctx) : nullptr;
+        if (!backend || !backend->iface.event_record) {
+            return false;
+        }
+        s = std::make_unique<state>();
+        s->backend = backend;
+        s->compute = backend->iface.graph_compute;
+        backend->iface.graph_compute = timed_compute;
+    }
+    while (s->calls.size() < calls) {
+        state::call c;
+        // 0 asks for timing, which the engine's own events leave out.
+        if (cuda().create(&c.entry, 0) || cuda().create(&c.first, 0) || cuda().create(&c.last, 0)) {
+            return false;
+        }
+        s->calls.push_back(c);
+    }
+    for (auto &c : s->calls) {
+        c.computed = false;
+    }
+    s->begun = 0;
+    return true;
+}
+
+void event_timer::enter() {
+    active = this;
+    if (!s) {
+        return;
+    }
+    s->begun++;
+    // The entry is only needed where a phase begins: prefill is the first call
+    // after start(), decode begins with the second.
+    if (s->begun <= 2 && s->begun <= s->calls.size()) {
+        s->record(s->calls[s->begun - 1].entry);
+    }
+}
+
+double event_timer::busy_ms(size_t call) const {
+    float ms = -1;
+    if (!s || call >= s->begun || call >= s->calls.size() || !s->calls[call].computed ||
+        cuda().elapsed(&ms, s->calls[call].first, s->calls[call].last)) {
+        return -1;
+    }
+    return ms;
+}
+
+double event_timer::span_ms(size_t from, size_t to) const {
+    float ms = -1;
+    if (!s || from > 1 || to < from || to >= s->begun || to >= s->calls.size() || !s->calls[to].computed ||
+        cuda().elapsed(&ms, s->calls[from].entry, s->calls[to].last)) {
+        return -1;
+    }
+    return ms;
+}
+
+} // namespace pb
+
+bool pb_timing_start(pb_context *c, int calls) {
+    try {
+        return c->timer.start(c->ctx, static_cast<size_t>(calls));
+    } catch (...) {
+        return false;
+    }
+}
+
+double pb_timing_busy_ms(const pb_context *c, int call) { return c->timer.busy_ms(static_cast<size_t>(call)); }
+
+double pb_timing_span_ms(const pb_context *c, int from, int to) {
+    return c->timer.span_ms(static_cast<size_t>(from), static_cast<size_t>(to));
+}
