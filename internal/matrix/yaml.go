@@ -17,7 +17,7 @@ import (
 const maxDepth = 16
 
 // maxYAMLTokens bounds the size that counts: the parser's time grows with its
-// square, to a minute for a megabyte of short lines.
+// square, to a minute for half a megabyte of short lines.
 const maxYAMLTokens = 20_000
 
 // root parses data to the value of its only document. It returns nil after
