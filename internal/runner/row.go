@@ -1,0 +1,151 @@
+package runner
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/wire"
+)
+
+// newRow returns a row that says what was asked, and nothing yet of how it
+// ended.
+func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record {
+	e := engine(c.Backend)
+	rec := &record.Record{
+		Timestamp:  time.Now().UTC(),
+		RunID:      r.RunID,
+		CellID:     c.ID,
+		Model:      c.Model.Name,
+		Backend:    c.Backend.Name,
+		Scenario:   c.Scenario.Name,
+		Launch:     launch,
+		Rep:        rep,
+		Warmup:     warmup,
+		Batch:      c.Batch,
+		KVTypeK:    c.KV.K,
+		KVTypeV:    c.KV.V,
+		DecodeMode: c.Scenario.Decode,
+		Seed:       c.Seed,
+		DeviceKind: "cpu",
+		EngineEnv:  c.Backend.EngineEnv(),
+		Threads:    e.Threads,
+		NBatch:     e.NBatch,
+		NUbatch:    e.NUbatch,
+		FlashAttn:  e.FlashAttn,
+		GPULayers:  e.GPULayers,
+		Graphs:     c.Backend.Graphs,
+		Mmap:       &e.Mmap,
+		Argmax:     e.Argmax,
+		Warnings:   append([]string(nil), c.Warnings...),
+	}
+	if e.Device == "cuda" {
+		rec.DeviceKind = "gpu"
+	}
+	return rec
+}
+
+// describe adds what is known since the model is open. The one-time costs and
+// the model's shape go on the first row of the worker.
+func (s *session) describe(rec *record.Record) {
+	o := s.opened
+	rec.Device, rec.Threads, rec.EngineVersion = o.Device, o.Threads, o.Version
+	rec.Synthetic = o.Info.Synthetic
+	if s.fresh {
+		s.fresh = false
+		rec.LoadMs = &o.LoadMs
+		rec.ModelInfo = &record.ModelInfo{
+			Arch: o.Info.Arch, Layers: o.Info.Layers, Heads: o.Info.Heads, KVHeads: o.Info.KVHeads,
+			HeadDimK: o.Info.HeadDimK, HeadDimV: o.Info.HeadDimV, CtxTrain: o.Info.CtxTrain,
+			Params: o.Info.Params, FileType: o.Info.FileType,
+		}
+	}
+}
+
+// fill makes rec the ok row that a reply tells of, or says why the reply
+// cannot be one.
+func fill(rec *record.Record, c *CellCheck, a *wire.RowReply) error {
+	if err := consistent(a); err != nil {
+		return err
+	}
+	rec.Status = record.StatusOK
+	rec.PromptTokens, rec.GenTokens = a.PromptTokens, a.GenTokens
+	rec.PromptHash, rec.TokenHash = a.PromptHash, a.TokenHash
+	if a.PromptTokens != c.PromptTokens || a.GenTokens != c.Scenario.GenTokens {
+		rec.Warnings = append(rec.Warnings, fmt.Sprintf("asked for %d+%d tokens, the worker did %d+%d",
+			c.PromptTokens, c.Scenario.GenTokens, a.PromptTokens, a.GenTokens))
+	}
+
+	end := a.StepEndNs[len(a.StepEndNs)-1]
+	rec.StartNs = a.StartNs
+	rec.PrefillMs = msBetween(a.StartNs, a.PrefillEndNs)
+	rec.DecodeMs = msBetween(a.PrefillEndNs, end)
+	rec.TotalMs = msBetween(a.StartNs, end)
+	last := a.PrefillEndNs
+	for _, ns := range a.StepEndNs {
+		rec.StepMs = append(rec.StepMs, *msBetween(last, ns))
+		last = ns
+	}
+	rec.PrefillCudaMs, rec.StepCudaMs = a.PrefillCudaMs, a.StepCudaMs
+	if len(a.StepCudaMs) > 0 {
+		sum := 0.0
+		for _, v := range a.StepCudaMs {
+			sum += v
+		}
+		rec.DecodeCudaMs = &sum
+	}
+
+	rec.ContextMs = a.ContextMs
+	rec.KVUsedBytes = known(a.KVUsedBytes)
+	rec.KVAllocBytes = known(a.KVAllocBytes)
+	rec.WeightsBytes = known(a.WeightsBytes)
+	rec.ComputeBytes = known(a.ComputeBytes)
+	rec.EngineGPUBytes = known(a.EngineGPUBytes)
+	rec.HostPeakRSSBytes = known(a.HostPeakRSSBytes)
+	rec.HostRSSBytes = known(a.HostRSSBytes)
+	rec.NCtx, rec.NBatch, rec.NUbatch = a.NCtx, a.NBatch, a.NUbatch
+	rec.Warnings = append(rec.Warnings, a.Warnings...)
+	return nil
+}
+
+// consistent reports whether a reply's times can be what they are said to be.
+func consistent(a *wire.RowReply) error {
+	bad := func(format string, args ...any) error {
+		return refusal{"engine", "the worker's reply makes no sense: " + fmt.Sprintf(format, args...)}
+	}
+	if a.PromptTokens < 1 || a.GenTokens < 1 || len(a.StepEndNs) != a.GenTokens {
+		return bad("%d prompt tokens, %d generated in %d timed steps", a.PromptTokens, a.GenTokens, len(a.StepEndNs))
+	}
+	if n := len(a.StepCudaMs); n != 0 && n != a.GenTokens {
+		return bad("%d generated tokens, %d steps timed on the device", a.GenTokens, n)
+	}
+	if a.PrefillEndNs <= a.StartNs {
+		return bad("prefill ended at %d ns, having started at %d ns", a.PrefillEndNs, a.StartNs)
+	}
+	last := a.PrefillEndNs
+	for i, ns := range a.StepEndNs {
+		if ns <= last {
+			return bad("decode step %d ended at %d ns, the one before at %d ns", i, ns, last)
+		}
+		last = ns
+	}
+	return nil
+}
+
+func span(pid int, a *wire.RowReply) Span {
+	return Span{pid, a.StartNs, a.PrefillEndNs, a.StepEndNs[len(a.StepEndNs)-1]}
+}
+
+func msBetween(startNs, endNs int64) *float64 {
+	v := float64(endNs-startNs) / 1e6
+	return &v
+}
+
+// known returns a number of bytes that cannot be 0 once it was measured, or
+// nil.
+func known(bytes int64) *int64 {
+	if bytes <= 0 {
+		return nil
+	}
+	return &bytes
+}
