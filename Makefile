@@ -10,8 +10,10 @@ GO = $(firstword $(wildcard toolchain/go/bin/go) go)
 BUILD := build/cmake
 LIBS := build/lib
 ENGINE_SOURCES := $(wildcard llama/shim/*) CMakeLists.txt third_party/llama.cpp.lock
-VERSION := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
-GO_BUILD = GOTOOLCHAIN=local $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)"
+MODULE := github.com/phasebench/phasebench
+# A bundle for hosts without network has no git; it brings its commit along.
+VERSION := $(shell cat COMMIT 2>/dev/null || git describe --always --dirty --tags 2>/dev/null || echo unknown)
+GO_BUILD = GOTOOLCHAIN=local $(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X $(MODULE)/internal/environ.revision=$(VERSION)"
 
 .PHONY: help
 help: ## this text
@@ -55,7 +57,7 @@ bootstrap:
 	@scripts/bootstrap.sh
 	@scripts/fetch-llama.sh
 
-CMAKE = cmake -S . -B $(BUILD) -G Ninja -Wno-dev --log-level=WARNING \
+CMAKE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null && echo -G Ninja) -Wno-dev --log-level=WARNING \
 	-DCMAKE_C_COMPILER_LAUNCHER=$$(command -v ccache) \
 	-DCMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache) \
 	-DPHASEBENCH_PORTABLE=$(if $(PORTABLE),ON,OFF)
@@ -63,7 +65,7 @@ CMAKE = cmake -S . -B $(BUILD) -G Ninja -Wno-dev --log-level=WARNING \
 $(LIBS)/.cpu: $(ENGINE_SOURCES)
 	@$(MAKE) --no-print-directory bootstrap
 	$(CMAKE)
-	cmake --build $(BUILD) --target phasebench_shim
+	cmake --build $(BUILD) --parallel --target phasebench_shim
 	@touch $@
 
 $(LIBS)/.cuda: $(ENGINE_SOURCES)
@@ -72,7 +74,7 @@ $(LIBS)/.cuda: $(ENGINE_SOURCES)
 	$(CMAKE) -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=$(or $(CUDA_ARCH),native) \
 		-DCMAKE_CUDA_COMPILER_LAUNCHER=$$(command -v ccache) \
 		-DCMAKE_CUDA_COMPILER=$$(scripts/check-cuda.sh)
-	cmake --build $(BUILD) --target phasebench_shim
+	cmake --build $(BUILD) --parallel --target phasebench_shim
 	@touch $@ $(LIBS)/.cpu
 
 # Go knows best what changed; it relinks in about a second when nothing did.

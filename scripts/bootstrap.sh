@@ -19,7 +19,7 @@ USAGE
 
 die() { echo "bootstrap: $*" >&2; exit 1; }
 
-want=(gcc:gcc g++:g++ make:make cmake:cmake ninja:ninja-build ccache:ccache git:git curl:curl tar:tar xz:xz-utils flock:util-linux)
+want=(gcc:gcc g++:g++ make:make cmake:cmake)
 while [ $# -gt 0 ]; do
     case $1 in
         --npm) want+=(npm:npm) ;;
@@ -30,12 +30,17 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+cd "$(dirname "$0")/.."
+# A bundle made by scripts/bundle-offline.sh brings Go and the engine along, and
+# what only saves time is not worth an error on a host without network.
+if ! [ -x toolchain/go/bin/go ] || ! [ -e third_party/llama.cpp/.phasebench-lock ]; then
+    want+=(ninja:ninja-build ccache:ccache git:git curl:curl tar:tar xz:xz-utils flock:util-linux)
+fi
+
 missing=()
 for pair in "${want[@]}"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
-
-cd "$(dirname "$0")/.."
 need=$(awk '$1 == "go" { print $2 }' go.mod)
 go=go
 [ ! -x toolchain/go/bin/go ] || go=toolchain/go/bin/go

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/phasebench/phasebench/internal/report"
+	"github.com/phasebench/phasebench/internal/rundir"
+)
+
+// priceFlags are the flags that say what machines cost. They never change what
+// is measured, so they work on rows of any age.
+type priceFlags struct {
+	file  string
+	rate  float64
+	blend string
+
+	carbon, region string
+}
+
+func (p *priceFlags) flags(fs *pflag.FlagSet) {
+	fs.StringVar(&p.file, "pricing", "", "pricing file (default: the matrix's)")
+	fs.Float64Var(&p.rate, "rate", -1, "what an hour of this machine costs, in $ (default: the pricing file's rate for the device)")
+	fs.Lookup("rate").DefValue = ""
+	fs.StringVar(&p.carbon, "carbon", "", "file of carbon intensities, e.g. configs/carbon.yaml")
+	fs.StringVar(&p.region, "region", "", "region of that file (default: its own default)")
+	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by, e.g. chat or rag (default: the pricing file's)")
+}
+
+func (p *priceFlags) rateUSDPerHour() *float64 {
+	if p.rate < 0 {
+		return nil
+	}
+	return &p.rate
+}
+
+// show analyses the rows in dir, writes tables and report, and prints the
+// ranking.
+func show(dir string, p priceFlags, io stdio) error {
+	setup, err := rundir.Read(dir)
+	if err != nil {
+		return usageError{err}
+	}
+	opts := report.Options{
+		PricingPath:    setup.PricingFile(dir),
+		RateUSDPerHour: setup.RateUSDPerHour,
+		Blend:          setup.Blend,
+		PlannedRows:    setup.PlannedRows,
+		CarbonPath:     p.carbon,
+		Region:         p.region,
+	}
+	if rate := p.rateUSDPerHour(); rate != nil {
+		opts.RateUSDPerHour = rate
+	}
+	if p.blend != "" {
+		opts.Blend = p.blend
+	}
+	if p.file != "" {
+		opts.PricingPath = p.file
+	}
+	result, err := report.FromDir(dir, opts)
+	var config *report.ConfigError
+	if errors.As(err, &config) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(io.out, result.Ranking)
+	fmt.Fprintf(io.out, "\nreport: %s\n", filepath.Join(dir, "report.md"))
+	return nil
+}
+
+func analyzeCommand(_ context.Context, args []string, io stdio) error {
+	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
+	var p priceFlags
+	p.flags(fs)
+	if err := parse(fs, "analyze DIR [flags]", args, io.out); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return usagef("need the folder of one run, e.g. bench analyze results/20260101-120000")
+	}
+	if err := show(fs.Arg(0), p, io); err != nil {
+		return fmt.Errorf("%s: %w", fs.Arg(0), err)
+	}
+	return nil
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/pflag"
+
+	"github.com/phasebench/phasebench/internal/matrix"
+	"github.com/phasebench/phasebench/internal/models"
+	"github.com/phasebench/phasebench/internal/runner"
+)
+
+// planGroup is what `bench plan` says about the cells of one model on one
+// backend. What could not be found out is absent.
+type planGroup struct {
+	Model     string     `json:"model"`
+	Backend   string     `json:"backend"`
+	File      string     `json:"file,omitempty"`
+	NeedBytes *int64     `json:"need_bytes,omitempty"` // of all contexts with the weights
+	FreeBytes *int64     `json:"free_bytes,omitempty"` // on the device that holds them
+	EstimateS *float64   `json:"estimate_s,omitempty"`
+	Problem   string     `json:"problem,omitempty"`
+	Cells     []planCell `json:"cells"`
+}
+
+type planCell struct {
+	ID           string   `json:"id"`
+	Scenario     string   `json:"scenario"`
+	KVType       string   `json:"kv_type"`
+	PromptTokens int      `json:"prompt_tokens"`
+	GenTokens    int      `json:"gen_tokens"`
+	Rows         int      `json:"rows"` // repetitions in all launches
+	Skip         string   `json:"skip,omitempty"`
+	Error        string   `json:"error,omitempty"`
+	Warnings     []string `json:"warnings,omitempty"`
+}
+
+func planCommand(ctx context.Context, args []string, io stdio) error {
+	fs := pflag.NewFlagSet("plan", pflag.ContinueOnError)
+	var sel selection
+	sel.flags(fs)
+	noProbe := fs.Bool("no-probe", false, "do not measure a short row per model and backend for the estimate of the time")
+	asJSON := fs.Bool("json", false, "print JSON")
+	if err := parse(fs, "plan -matrix FILE [flags]", args, io.out); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return usagef("unexpected argument %q", fs.Arg(0))
+	}
+	plan, err := sel.plan()
+	if err != nil {
+		return err
+	}
+	launcher := &runner.Processes{Args: []string{"worker"}}
+	host, err := runner.Survey(ctx, launcher)
+	if err != nil {
+		return err
+	}
+	missing := models.Find(plan, sel.synthetic, syntheticDir)
+	groups, err := runner.Check(ctx, plan, host, launcher)
+	if err != nil {
+		return err
+	}
+	var out []planGroup
+	for i := range groups {
+		g := describe(&groups[i], plan.Spec, host)
+		if note, ok := missing[g.Model]; ok && g.Problem != "" {
+			g.File, g.Problem = "", note
+			for j := range g.Cells {
+				g.Cells[j].Error = ""
+			}
+		}
+		if !*noProbe && g.Problem == "" {
+			d, err := runner.Estimate(ctx, &groups[i], plan.Spec, launcher)
+			if err != nil {
+				g.Problem = err.Error()
+			} else if s := d.Seconds(); s > 0 {
+				g.EstimateS = &s
+			}
+		}
+		out = append(out, g)
+	}
+	if *asJSON {
+		return json.NewEncoder(io.out).Encode(out)
+	}
+	printPlan(out, plan, io)
+	return nil
+}
+
+func describe(g *runner.GroupCheck, spec *matrix.Spec, host runner.Host) planGroup {
+	p := planGroup{Model: g.Model.Name, Backend: g.Backend.Name}
+	for i := range g.Cells {
+		c := &g.Cells[i]
+		p.File = c.Model.Path
+		cell := planCell{
+			ID: c.ID, Scenario: c.Scenario.Name, KVType: c.KV.String(), PromptTokens: c.PromptTokens, GenTokens: c.Scenario.GenTokens,
+			Rows: spec.Repetitions * spec.Launches, Skip: c.SkipReason, Warnings: c.Warnings,
+		}
+		if c.Err != nil {
+			cell.Error, p.Problem = c.Err.Message, c.Err.Message
+		}
+		p.Cells = append(p.Cells, cell)
+	}
+	if len(g.Contexts) > 0 {
+		need, free := g.Memory(host)
+		p.NeedBytes, p.FreeBytes = &need, &free
+	}
+	return p
+}
+
+func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"Model", "Backend", "Scenario", "Prompt", "Gen", "Rows", "Need MiB", "Free MiB", ""})
+	var numbers []table.ColumnConfig
+	for i := 4; i <= 8; i++ {
+		numbers = append(numbers, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(append(numbers, table.ColumnConfig{Number: 9, WidthMax: 60}))
+	mib := func(b *int64) string {
+		if b == nil {
+			return ""
+		}
+		return fmt.Sprint(*b >> 20)
+	}
+	run, total := 0, 0.0
+	known := true
+	for _, g := range groups {
+		for i, c := range g.Cells {
+			note := c.Skip
+			switch {
+			case note != "":
+				note = "skipped: " + note
+			case g.Problem != "":
+				note = g.Problem
+			case len(c.Warnings) > 0:
+				note = c.Warnings[0]
+			}
+			if c.Skip == "" {
+				run += c.Rows
+			}
+			row := table.Row{"", "", c.Scenario, c.PromptTokens, c.GenTokens, c.Rows, "", "", note}
+			if i == 0 {
+				row[0], row[1], row[6], row[7] = g.Model, g.Backend, mib(g.NeedBytes), mib(g.FreeBytes)
+			}
+			t.AppendRow(row)
+		}
+		t.AppendSeparator()
+		switch {
+		case g.EstimateS != nil:
+			total += *g.EstimateS
+		case anyRuns(g):
+			known = false
+		}
+	}
+	fmt.Fprintln(io.out, t.Render())
+	fmt.Fprintf(io.out, "%d rows: %d to measure, %d skipped\n", plan.Rows(), run, plan.Rows()-run)
+	switch took := time.Duration(total * 1e9).Round(time.Second); {
+	case total > 0 && known:
+		fmt.Fprintf(io.out, "about %v, from a short probe of each model on each backend\n", took)
+	case total > 0:
+		fmt.Fprintf(io.out, "about %v for what could be probed\n", took)
+	default:
+		fmt.Fprintln(io.out, "no estimate of the time: nothing was probed")
+	}
+}
+
+func anyRuns(g planGroup) bool {
+	for _, c := range g.Cells {
+		if c.Skip == "" {
+			return true
+		}
+	}
+	return false
+}
