@@ -31,6 +31,9 @@ type Source struct {
 	Read   string `yaml:"read"`   // date it was read there, YYYY-MM-DD
 }
 
+// Citation returns the source and the date in words.
+func (s Source) Citation() string { return s.Source + ", read " + s.Read }
+
 // Energy is the price of electricity.
 type Energy struct {
 	USDPerKWh float64 `yaml:"usd_per_kwh"` // >= 0

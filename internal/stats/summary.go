@@ -58,7 +58,7 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		s.CVPct = &cv
 	}
 	if s.N < fewValues {
-		s.Warnings = append(s.Warnings, fmt.Sprintf("n=%d: the interval rests on the assumption of normal noise; use at least %d repetitions", s.N, fewValues))
+		s.Warnings = append(s.Warnings, fmt.Sprintf("n=%d: the interval rests on the assumption of normal noise; %d or more are better", s.N, fewValues))
 	}
 	return s, true
 }
@@ -107,10 +107,11 @@ const madScale = 1.482602218505602
 const outlierScore = 3.5
 
 // Outliers returns the indices of values whose distance from the median
-// exceeds 3.5 scaled median absolute deviations. With fewer than 3 values, or
-// when more than half are equal, none is flagged.
+// exceeds 3.5 scaled median absolute deviations. With fewer than 5 values, or
+// when more than half are equal, there is nothing to judge by and none is
+// flagged.
 func Outliers(x []float64) []int {
-	if len(x) < 3 {
+	if len(x) < fewValues {
 		return nil
 	}
 	median, _ := Percentile(x, 50)

@@ -1,0 +1,157 @@
+package analyze
+
+import (
+	"fmt"
+
+	"github.com/phasebench/phasebench/econ"
+	"github.com/phasebench/phasebench/internal/pricing"
+)
+
+// Price is what an hour of a device costs, and by what right.
+type Price struct {
+	Tier       string
+	USDPerHour float64
+	Source     string
+	Own        bool // the rate of the device that was measured; else a scenario
+}
+
+// Label names the price as it must appear beside any figure made with it.
+func (p Price) Label() string {
+	kind := "scenario"
+	if p.Own {
+		kind = "own rate"
+	}
+	return fmt.Sprintf("%s %s, $%g/h", kind, p.Tier, p.USDPerHour)
+}
+
+// Prices are the prices an analysis uses.
+type Prices struct {
+	Energy   *pricing.Energy // nil: energy has no price
+	Scenario *Price          // nil: none
+	rate     *float64
+	file     *pricing.Pricing
+}
+
+func newPrices(opts Options) (Prices, error) {
+	p := Prices{Energy: opts.Pricing.Energy, rate: opts.RateUSDPerHour, file: opts.Pricing}
+	if p.rate != nil && !(*p.rate >= 0) {
+		return p, fmt.Errorf("rate %v $/h: want a number >= 0", *p.rate)
+	}
+	if name := opts.Pricing.Scenario; name != "" {
+		tier, err := opts.Pricing.TierNamed(name)
+		if err != nil {
+			return p, err
+		}
+		p.Scenario = &Price{Tier: tier.Name, USDPerHour: *tier.USDPerHour, Source: tier.Citation()}
+	}
+	return p, nil
+}
+
+// Of returns the prices of a device: its own first if there is one, then the
+// scenario unless that is the same tier.
+func (p Prices) Of(device string) []Price {
+	var out []Price
+	if p.rate != nil {
+		out = append(out, Price{Tier: "--rate", USDPerHour: *p.rate, Source: "given on the command line", Own: true})
+	} else if tier := p.file.Own(device); tier != nil {
+		out = append(out, Price{Tier: tier.Name, USDPerHour: *tier.USDPerHour, Source: tier.Citation(), Own: true})
+	}
+	if s := p.Scenario; s != nil && (len(out) == 0 || out[0].Tier != s.Tier) {
+		out = append(out, *s)
+	}
+	return out
+}
+
+// Cost is what a million tokens cost at one price.
+type Cost struct {
+	Price
+	Prefill, Decode, Blend econ.Cost // energy absent when not measured or not priced
+	BlendCI                *econ.Interval
+}
+
+// price fills in the costs and carbon of groups and configurations.
+func (a *Analysis) price() error {
+	for _, g := range a.Groups {
+		var err error
+		if g.Costs, err = a.costs(g.Device, g.Prefill, g.Decode); err != nil {
+			return fmt.Errorf("%s: %w", g.Key, err)
+		}
+		if g.GCO2ePerM, err = a.carbon(g.Prefill, g.Decode); err != nil {
+			return fmt.Errorf("%s: %w", g.Key, err)
+		}
+	}
+	for _, c := range a.Configs {
+		var err error
+		if c.Costs, err = a.costs(c.Device, c.Prefill, c.Decode); err != nil {
+			return fmt.Errorf("%s: %w", c.ConfigKey, err)
+		}
+	}
+	return nil
+}
+
+func (a *Analysis) costs(device string, prefill, decode Rate) ([]Cost, error) {
+	var out []Cost
+	for _, price := range a.Prices.Of(device) {
+		c, err := a.cost(price, prefill, decode)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func (a *Analysis) cost(price Price, prefill, decode Rate) (Cost, error) {
+	at := econ.Prices{USDPerHour: price.USDPerHour}
+	if a.Prices.Energy == nil {
+		prefill.PowerW, decode.PowerW = nil, nil // without a price, energy is no part of a cost
+	} else {
+		at.USDPerKWh = a.Prices.Energy.USDPerKWh
+	}
+	// A blend needs both phases' energy; one alone would be half a total.
+	if prefill.PowerW == nil || decode.PowerW == nil {
+		prefill.PowerW, decode.PowerW = nil, nil
+	}
+	c := Cost{Price: price}
+	var err error
+	if c.Prefill, err = prefill.phase().CostPerM(at); err != nil {
+		return c, err
+	}
+	if c.Decode, err = decode.phase().CostPerM(at); err != nil {
+		return c, err
+	}
+	if c.Blend, err = a.Blend.CostPerM(prefill.phase(), decode.phase(), at); err != nil {
+		return c, err
+	}
+	c.BlendCI, err = blendInterval(a.Blend, prefill, decode, at)
+	return c, err
+}
+
+// blendInterval carries the intervals of times and powers into the blend; nil
+// when one of them is not known.
+func blendInterval(b econ.Blend, prefill, decode Rate, at econ.Prices) (*econ.Interval, error) {
+	p, pok := prefill.interval()
+	d, dok := decode.interval()
+	if !pok || !dok {
+		return nil, nil
+	}
+	pc, err := p.USDPerM(at)
+	if err != nil {
+		return nil, err
+	}
+	dc, err := d.USDPerM(at)
+	if err != nil {
+		return nil, err
+	}
+	mixed, err := b.MixInterval(pc, dc)
+	return &mixed, err
+}
+
+func (a *Analysis) carbon(prefill, decode Rate) (*float64, error) {
+	j, ok, err := a.Blend.JPerTok(prefill.phase(), decode.phase())
+	if err != nil || !ok || a.Carbon == nil {
+		return nil, err
+	}
+	g, err := econ.GCO2ePerM(j, a.Carbon.GPerKWh)
+	return &g, err
+}

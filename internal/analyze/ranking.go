@@ -1,0 +1,129 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Config is one configuration over its scenarios.
+type Config struct {
+	ConfigKey
+	Device          string
+	Scenarios       []string // measured, in the groups' order
+	Prefill, Decode Rate     // pooled over the scenarios
+	Costs           []Cost   // own price first, if any
+}
+
+// configs pools groups, which are ordered by configuration.
+func configs(groups []*Group) []*Config {
+	var out []*Config
+	for len(groups) > 0 {
+		first := groups[0]
+		n := 0
+		c := &Config{ConfigKey: first.ConfigKey, Device: first.Device}
+		var prefill, decode []Rate
+		for n < len(groups) && groups[n].ConfigKey == first.ConfigKey {
+			g := groups[n]
+			c.Scenarios = append(c.Scenarios, g.Scenario)
+			prefill, decode = append(prefill, g.Prefill), append(decode, g.Decode)
+			n++
+		}
+		c.Prefill, c.Decode = pool(prefill), pool(decode)
+		out = append(out, c)
+		groups = groups[n:]
+	}
+	return out
+}
+
+// Ranking orders configurations by the blend's cost at prices of one kind.
+type Ranking struct {
+	Own      bool      // by each device's own rate; else by the scenario's
+	Price    *Price    // the scenario; nil when Own
+	ByTotal  bool      // ordered by infra + energy; else, since not all have energy, by infra
+	Entries  []Ranked  // cheapest first
+	Unpriced []*Config // without a price of this kind
+}
+
+// Ranked is one place of a ranking.
+type Ranked struct {
+	*Config
+	Cost       Cost
+	USDPerM    float64 // what the order is by
+	TimesBest  float64 // USDPerM over the first entry's; 1 for the first
+	Overlaps   bool    // its interval overlaps that of the first: the order may be noise
+	NoInterval bool    // too few rows for an interval, here or for the first
+}
+
+// rankings returns the ranking by own rates and the one by the scenario, each
+// only when some configuration has such a price.
+func rankings(configs []*Config, w *warnings) []*Ranking {
+	var out []*Ranking
+	for _, own := range []bool{true, false} {
+		if r := rank(configs, own, w); len(r.Entries) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func rank(configs []*Config, own bool, w *warnings) *Ranking {
+	r := &Ranking{Own: own, ByTotal: true}
+	for _, c := range configs {
+		i := slices.IndexFunc(c.Costs, func(x Cost) bool { return x.Own == own })
+		if i < 0 {
+			r.Unpriced = append(r.Unpriced, c)
+			continue
+		}
+		r.Entries = append(r.Entries, Ranked{Config: c, Cost: c.Costs[i]})
+		r.ByTotal = r.ByTotal && c.Costs[i].Blend.Complete()
+	}
+	if len(r.Entries) == 0 {
+		return r
+	}
+	if !own {
+		r.Price = &r.Entries[0].Cost.Price
+	}
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		e.USDPerM = e.Cost.Blend.InfraUSD
+		if r.ByTotal {
+			e.USDPerM = e.Cost.Blend.TotalUSD()
+		}
+	}
+	slices.SortStableFunc(r.Entries, func(a, b Ranked) int { return cmp.Compare(a.USDPerM, b.USDPerM) })
+	best := r.Entries[0]
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		if best.USDPerM > 0 {
+			e.TimesBest = e.USDPerM / best.USDPerM
+		}
+		if i > 0 {
+			e.NoInterval = e.Cost.BlendCI == nil || best.Cost.BlendCI == nil
+			e.Overlaps = !e.NoInterval && e.Cost.BlendCI.Lo() <= best.Cost.BlendCI.Hi()
+		}
+	}
+	r.warn(w)
+	return r
+}
+
+func (r *Ranking) warn(w *warnings) {
+	energy, full := 0, r.Entries[0].Scenarios
+	for _, e := range r.Entries {
+		if e.Cost.Blend.Complete() {
+			energy++
+		}
+		if len(e.Scenarios) > len(full) {
+			full = e.Scenarios
+		}
+	}
+	if !r.ByTotal && energy > 0 {
+		w.add("ranking", "energy was measured for %d of %d configurations, so the order is by machine time alone", energy, len(r.Entries))
+	}
+	for _, e := range r.Entries {
+		if !slices.Equal(e.Scenarios, full) {
+			w.add("ranking", "%s was measured on %d of %d scenarios (%s); its place rests on other work than the rest",
+				e.ConfigKey, len(e.Scenarios), len(full), strings.Join(e.Scenarios, ", "))
+		}
+	}
+}

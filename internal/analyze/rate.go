@@ -1,0 +1,133 @@
+package analyze
+
+import (
+	"math"
+
+	"github.com/phasebench/phasebench/econ"
+	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/stats"
+)
+
+// Estimate is a value with the half-width of its interval at Confidence; Half
+// is nil when too few rows give none.
+type Estimate struct {
+	Value float64
+	Half  *float64
+}
+
+// Rate is how fast a phase ran and what it drew, over the rows of a group or
+// the groups of a configuration.
+type Rate struct {
+	Tokens  int64     // over all rows and sequences
+	Seconds float64   // over all rows
+	SPerTok Estimate  // Seconds / Tokens
+	PowerW  *Estimate // mean over the seconds of the rows that have it; nil when none has
+	Powered int       // rows with power
+}
+
+// TokPerS returns tokens over seconds.
+func (r Rate) TokPerS() float64 { return 1 / r.SPerTok.Value }
+
+// JPerTok returns mean power times time per token; nil without power.
+func (r Rate) JPerTok() *float64 {
+	if r.PowerW == nil {
+		return nil
+	}
+	j := r.PowerW.Value * r.SPerTok.Value
+	return &j
+}
+
+func (r Rate) phase() econ.Phase { return econ.Phase{TokPerS: r.TokPerS(), JPerTok: r.JPerTok()} }
+
+// interval returns the rate for propagation; ok is false when an interval that
+// enters is not known.
+func (r Rate) interval() (p econ.PhaseInterval, ok bool) {
+	if r.SPerTok.Half == nil || r.PowerW != nil && r.PowerW.Half == nil {
+		return p, false
+	}
+	p.SPerTok = econ.Interval{Value: r.SPerTok.Value, Half: *r.SPerTok.Half}
+	if r.PowerW != nil {
+		p.PowerW = &econ.Interval{Value: r.PowerW.Value, Half: *r.PowerW.Half}
+	}
+	return p, true
+}
+
+// phaseRow is one phase of one row.
+type phaseRow struct {
+	tokens int // per sequence
+	ms     float64
+	powerW *float64
+}
+
+// rate sums one phase over the rows of g.
+func (g *Group) rate(phase func(*record.Record) phaseRow) Rate {
+	var out Rate
+	var perTok, power []float64
+	var joules, poweredS float64
+	for _, r := range g.Rows {
+		p := phase(r)
+		tokens, s := int64(p.tokens)*int64(g.Batch), p.ms/1000
+		out.Tokens += tokens
+		out.Seconds += s
+		perTok = append(perTok, s/float64(tokens))
+		if p.powerW != nil && *p.powerW > 0 {
+			power = append(power, *p.powerW)
+			joules += *p.powerW * s
+			poweredS += s
+		}
+	}
+	over, _ := stats.Describe(g.replicates(perTok), Confidence)
+	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), over.Half}
+	if out.Powered = len(power); out.Powered > 0 {
+		over, _ := stats.Describe(power, Confidence)
+		out.PowerW = &Estimate{joules / poweredS, over.Half}
+	}
+	return out
+}
+
+// pool joins the rates of several groups. The pooled time per token is the mean
+// of the groups' weighted by tokens, and the pooled power weighted by seconds;
+// their errors are independent, so half-widths add in quadrature. Power is
+// known when all groups have it.
+func pool(rates []Rate) Rate {
+	var out Rate
+	for _, r := range rates {
+		out.Tokens += r.Tokens
+		out.Seconds += r.Seconds
+		out.Powered += r.Powered
+	}
+	var times, powers []Estimate
+	var byTokens, bySeconds []float64
+	for _, r := range rates {
+		times = append(times, r.SPerTok)
+		byTokens = append(byTokens, float64(r.Tokens)/float64(out.Tokens))
+		if r.PowerW != nil {
+			powers = append(powers, *r.PowerW)
+			bySeconds = append(bySeconds, r.Seconds/out.Seconds)
+		}
+	}
+	out.SPerTok = weighted(times, byTokens)
+	if len(powers) == len(rates) {
+		power := weighted(powers, bySeconds)
+		out.PowerW = &power
+	}
+	return out
+}
+
+func weighted(x []Estimate, weight []float64) Estimate {
+	var value, square float64
+	known := true
+	for i, e := range x {
+		value += weight[i] * e.Value
+		if e.Half == nil {
+			known = false
+			continue
+		}
+		square += weight[i] * weight[i] * *e.Half * *e.Half
+	}
+	if !known {
+		return Estimate{Value: value}
+	}
+	half := math.Sqrt(square)
+	return Estimate{value, &half}
+}

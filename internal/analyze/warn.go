@@ -1,0 +1,108 @@
+package analyze
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/stats"
+)
+
+// Warning is a doubt about results.
+type Warning struct {
+	Text  string   // what was seen and, where it helps, what to do
+	Where []string // cells, groups or tables it concerns, in order of appearance
+	Times int      // how often it was seen
+}
+
+// warnings collects doubts; the same words about several places are one.
+type warnings struct {
+	list  []Warning
+	where []set // of each in list
+	at    map[string]int
+}
+
+func (w *warnings) add(where, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	i, seen := w.at[text]
+	if !seen {
+		if w.at == nil {
+			w.at = map[string]int{}
+		}
+		i = len(w.list)
+		w.at[text] = i
+		w.list, w.where = append(w.list, Warning{Text: text}), append(w.where, set{})
+	}
+	w.where[i].add(where)
+	w.list[i].Times++
+	w.list[i].Where = w.where[i].list
+}
+
+// noisyCVPct is the coefficient of variation above which a group is called
+// noisy; TR123 5.7 ends its scale there.
+const noisyCVPct = 10
+
+// warn notes the doubts about one group.
+func (g *Group) warn(w *warnings) {
+	where := g.Key.String()
+	for _, phase := range []struct {
+		name string
+		ms   stats.Summary
+	}{{"prefill", g.PrefillMs}, {"decode", g.DecodeMs}} {
+		for _, text := range phase.ms.Warnings {
+			w.add(where, "%s", text)
+		}
+		if cv := phase.ms.CVPct; cv != nil && *cv > noisyCVPct {
+			w.add(where, "%s times vary by %.0f %% (CV); close other programs or raise --reps", phase.name, *cv)
+		}
+		if n := len(phase.ms.Outliers); n > 0 {
+			w.add(where, "%d of %d %s times are outliers (kept)", n, phase.ms.N, phase.name)
+		}
+	}
+	var hashes, prompts set
+	for _, r := range g.Rows {
+		hashes.add(r.TokenHash)
+		prompts.add(r.PromptHash)
+		for _, text := range r.Warnings {
+			w.add(where, "%s", text)
+		}
+		if r.Degraded {
+			w.add(where, "a row ran degraded")
+		}
+		if len(r.Throttle) > 0 {
+			w.add(where, "clocks were held back: %s", strings.Join(r.Throttle, ", "))
+		}
+		if r.PromptTokens != g.PromptTokens || r.GenTokens != g.GenTokens {
+			w.add(where, "repetitions differ in work: %d+%d and %d+%d tokens", g.PromptTokens, g.GenTokens, r.PromptTokens, r.GenTokens)
+		}
+		if r.Device != g.Device {
+			w.add(where, "repetitions ran on different devices: %s and %s", g.Device, r.Device)
+		}
+	}
+	if len(hashes.list) > 1 && len(prompts.list) <= 1 {
+		w.add(where, "repetitions of the same prompt produced %d different token sequences", len(hashes.list))
+	}
+	for _, phase := range []struct {
+		name string
+		Rate
+	}{{"prefill", g.Prefill}, {"decode", g.Decode}} {
+		if n := phase.Powered; n > 0 && n < len(g.Rows) {
+			w.add(where, "%s power was sampled in %d of %d rows; the others are left out of its mean", phase.name, n, len(g.Rows))
+		}
+	}
+}
+
+// warn notes the doubts about the analysis as a whole.
+func (a *Analysis) warn(opts Options, w *warnings) {
+	if len(a.RunIDs) > 1 {
+		w.add("run", "the rows come from %d runs: %s", len(a.RunIDs), strings.Join(a.RunIDs, ", "))
+	}
+	if len(a.EngineVersions) > 1 {
+		w.add("run", "the rows come from different engines: %s", strings.Join(a.EngineVersions, "; "))
+	}
+	if n := a.Accounting.Missing; n > 0 {
+		w.add("run", "%d planned rows are not there; continue the run with --resume", n)
+	}
+	if opts.RateUSDPerHour != nil && len(a.Devices) > 1 {
+		w.add("prices", "--rate was applied to each of %s; give each its own tier in the pricing file", strings.Join(a.Devices, ", "))
+	}
+}

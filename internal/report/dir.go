@@ -1,0 +1,171 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/pricing"
+	"github.com/phasebench/phasebench/internal/record"
+)
+
+// Options say how a run directory is analysed.
+type Options struct {
+	PricingPath    string   // pricing file; empty for no prices but RateUSDPerHour
+	CarbonPath     string   // carbon file; empty for no carbon
+	Region         string   // region of the carbon file; empty for its default
+	RateUSDPerHour *float64 // own rate of the devices in the rows; nil to go by the pricing file
+	Blend          string   // name of a blend; empty for the pricing file's default
+	PlannedRows    int      // rows the run was to have besides warm-ups; 0 when not known
+}
+
+// Result is what FromDir made.
+type Result struct {
+	Analysis *analyze.Analysis
+	Files    []string // paths written
+	Ranking  string   // for the terminal
+}
+
+// ConfigError is a mistake in the options or in a file they name, as opposed
+// to one in the run directory.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the mistake.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// FromDir analyses the rows of a run directory and writes the tables and
+// report.md beside them, in place of earlier ones. It only reads the rows, so
+// it may be called while the run goes on. A *ConfigError means that nothing
+// was read or written.
+func FromDir(dir string, opts Options) (*Result, error) {
+	how, err := opts.load()
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	rows, problems, err := record.Read(filepath.Join(dir, record.File))
+	if err != nil {
+		return nil, err
+	}
+	rows, doubles := record.Latest(rows)
+	env, err := environment(dir)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	a, err := analyze.Analyze(rows, how)
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	for _, problem := range append(problems, doubles...) {
+		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
+	}
+	files, err := Write(dir, a, env)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Analysis: a, Files: files, Ranking: Rankings(a)}, nil
+}
+
+func (o Options) load() (analyze.Options, error) {
+	out := analyze.Options{RateUSDPerHour: o.RateUSDPerHour, Blend: o.Blend, PlannedRows: o.PlannedRows}
+	var err error
+	if o.PricingPath != "" {
+		if out.Pricing, err = pricing.Load(o.PricingPath); err != nil {
+			return out, err
+		}
+	}
+	if o.CarbonPath != "" {
+		carbon, err := pricing.LoadCarbon(o.CarbonPath)
+		if err != nil {
+			return out, err
+		}
+		if out.Carbon, err = carbon.RegionNamed(o.Region); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// environment reads the run's environment; nil when there is none.
+func environment(dir string) (*environ.Environment, error) {
+	env, err := environ.Read(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &env, nil
+}
+
+// Write writes the tables and report.md of an analysis into dir and returns
+// their paths. The environment may be nil.
+func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string, error) {
+	costs, err := a.CostPerMeasurement()
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	put := func(name string, content []byte) error {
+		path := filepath.Join(dir, name)
+		paths = append(paths, path)
+		return writeFile(path, content)
+	}
+	for _, t := range []*analyze.Table{costs, a.SummaryStats()} {
+		var content bytes.Buffer
+		if err := CSV(&content, t); err != nil {
+			return nil, err
+		}
+		if err := put(t.Name+".csv", content.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	if err := put("report.md", []byte(Render(a, env))); err != nil {
+		return nil, err
+	}
+	return paths, nil
+}
+
+// writeFile puts content at path by way of a temporary file beside it, so that
+// a reader sees the old content or the new.
+func writeFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// Rankings returns the rankings for a terminal, each with its verdict, or why
+// there is none.
+func Rankings(a *analyze.Analysis) string {
+	if len(a.Groups) == 0 {
+		return "No row was measured.\n"
+	}
+	var s strings.Builder
+	for _, r := range a.Rankings {
+		t := r.Table(a.Blend.Name)
+		fmt.Fprintf(&s, "%s\n%s\n%s\n\n", t.Title, Text(t), verdict(r, a.Blend.Name))
+	}
+	if len(a.Rankings) == 0 || !a.Rankings[0].Own {
+		s.WriteString(noOwnRate + "\n")
+	}
+	if n := len(a.Synthetic); n > 0 {
+		fmt.Fprintf(&s, "SYNTHETIC WEIGHTS: %s\n", strings.Join(a.Synthetic, ", "))
+	}
+	return s.String()
+}

@@ -1,0 +1,338 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/record"
+)
+
+// document is report.md while it is written.
+type document struct {
+	strings.Builder
+	a   *analyze.Analysis
+	env *environ.Environment // nil when the run directory has none
+}
+
+// paragraph writes text as a paragraph of its own.
+func (d *document) paragraph(format string, args ...any) {
+	fmt.Fprintf(d, format+"\n\n", args...)
+}
+
+func (d *document) heading(title string) { d.paragraph("## %s", title) }
+
+func (d *document) item(format string, args ...any) { fmt.Fprintf(d, "- "+format+"\n", args...) }
+
+func (d *document) table(t *analyze.Table) { d.WriteString(Markdown(t) + "\n") }
+
+// Render returns report.md. The environment may be nil.
+func Render(a *analyze.Analysis, env *environ.Environment) string {
+	d := &document{a: a, env: env}
+	for _, section := range []func(){
+		d.header, d.answer, d.accounting, d.latency, d.cost, d.kv, d.oneTime, d.notMeasured, d.warnings, d.definitions, d.reproduce,
+	} {
+		section()
+	}
+	return strings.TrimRight(d.String(), "\n") + "\n"
+}
+
+func (d *document) header() {
+	d.paragraph("# What a million tokens cost: run %s", cmp.Or(strings.Join(d.a.RunIDs, ", "), "without rows"))
+	if n := len(d.a.Synthetic); n > 0 {
+		d.paragraph("> **SYNTHETIC WEIGHTS.** The weights of %s are seeded random numbers in the model's shape: "+
+			"the text is meaningless, and power may differ from that of real weights.",
+			strings.Join(d.a.Synthetic, ", "))
+	}
+	d.item("Devices: %s", cmp.Or(strings.Join(d.a.Devices, ", "), "none recorded"))
+	d.item("Engine: %s", cmp.Or(strings.Join(d.a.EngineVersions, "; "), "none recorded"))
+	if e := d.env; e != nil {
+		var machine []string
+		if e.CPUModel != "" {
+			machine = append(machine, e.CPUModel)
+		}
+		if e.PhysicalCores > 0 {
+			machine = append(machine, fmt.Sprintf("%d physical cores", e.PhysicalCores))
+		}
+		if e.MemTotalBytes > 0 {
+			machine = append(machine, fmt.Sprintf("%.1f GB memory", float64(e.MemTotalBytes)/1e9))
+		}
+		machine = append(machine, nonEmpty(e.OS, e.Kernel)...)
+		if e.NvidiaDriver != "" {
+			machine = append(machine, "NVIDIA driver "+e.NvidiaDriver)
+		}
+		d.item("Machine: %s", strings.Join(machine, ", "))
+		if e.Engine.Features != "" {
+			d.item("Engine features: %s", e.Engine.Features)
+		}
+		d.item("Program: %s", e.Build)
+		if e.ConfigPath != "" {
+			d.item("Configuration: %s, SHA-256 %s", filepath.Base(e.ConfigPath), cmp.Or(e.ConfigHash, "not recorded"))
+		}
+	}
+	d.WriteString("\n")
+}
+
+func (d *document) answer() {
+	d.heading("Answer")
+	if len(d.a.Groups) == 0 {
+		d.paragraph("No row was measured, so there is nothing to rank. Why is listed under \"Not measured\".")
+		return
+	}
+	if !slices.ContainsFunc(d.a.Rankings, func(r *analyze.Ranking) bool { return r.Own }) {
+		d.paragraph("%s", noOwnRate)
+	}
+	for _, r := range d.a.Rankings {
+		d.paragraph("%s", verdict(r, d.a.Blend.Name))
+		d.table(r.Table(d.a.Blend.Name))
+		if len(r.Unpriced) > 0 {
+			var names []string
+			for _, c := range r.Unpriced {
+				names = append(names, c.ConfigKey.String())
+			}
+			d.paragraph("Without a price of this kind: %s.", strings.Join(names, "; "))
+		}
+	}
+}
+
+const noOwnRate = "No measured device has a price of its own, so there is no own $/1M. " +
+	"Give it one with `--rate USD_PER_HOUR` or as a tier in the pricing file."
+
+// verdict says in words what a ranking shows, and no more.
+func verdict(r *analyze.Ranking, blend string) string {
+	best := r.Entries[0]
+	var s strings.Builder
+	if r.Own {
+		s.WriteString("At each device's own rate, ")
+	} else {
+		fmt.Fprintf(&s, "Scenario: at the %s rate of $%g/h, which belongs to other hardware than was measured, ", r.Price.Tier, r.Price.USDPerHour)
+	}
+	amount := "$" + significant(best.Cost.Blend.TotalUSD(), 4)
+	if i := best.Cost.BlendCI; i != nil {
+		amount += " ± " + significant(i.Half, 2)
+	}
+	if len(r.Entries) == 1 {
+		fmt.Fprintf(&s, "%s costs %s per million tokens of the %s blend", best.ConfigKey, amount, blend)
+	} else {
+		fmt.Fprintf(&s, "the cheapest of %d configurations is %s: %s per million tokens of the %s blend", len(r.Entries), best.ConfigKey, amount, blend)
+	}
+	if r.ByTotal {
+		s.WriteString(", infra and energy.")
+	} else {
+		s.WriteString(", machine time only.")
+	}
+	if last := r.Entries[len(r.Entries)-1]; len(r.Entries) > 1 && last.TimesBest > 0 {
+		fmt.Fprintf(&s, " The most expensive, %s, costs %s times that.", last.ConfigKey, significant(last.TimesBest, 3))
+	}
+	var close, unknown []string
+	for _, e := range r.Entries[1:] {
+		switch {
+		case e.Overlaps:
+			close = append(close, e.ConfigKey.String())
+		case e.NoInterval:
+			unknown = append(unknown, e.ConfigKey.String())
+		}
+	}
+	if len(close) > 0 {
+		fmt.Fprintf(&s, " Not told apart from the cheapest by this data (intervals overlap): %s.", strings.Join(close, "; "))
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(&s, " Too few repetitions to tell whether the order holds: %s.", strings.Join(unknown, "; "))
+	}
+	return s.String()
+}
+
+func (d *document) accounting() {
+	d.heading("Accounting")
+	a := d.a.Accounting
+	if a.Planned != nil {
+		fmt.Fprintf(d, "%d rows planned: ", *a.Planned)
+	} else {
+		fmt.Fprintf(d, "%d rows recorded: ", a.Recorded())
+	}
+	fmt.Fprintf(d, "ok %d, skipped %d, error %d", a.OK, a.Skipped, a.Errors)
+	if a.Missing > 0 {
+		fmt.Fprintf(d, ", missing %d", a.Missing)
+	}
+	d.paragraph(". Warm-ups, in no statistic: %d.", a.Warmups)
+}
+
+func (d *document) latency() {
+	if len(d.a.Groups) == 0 {
+		return
+	}
+	d.heading("Latency")
+	byLaunch := 0
+	for _, g := range d.a.Groups {
+		if g.ByLaunch {
+			byLaunch++
+		}
+	}
+	d.table(d.a.LatencyTable())
+	switch byLaunch {
+	case len(d.a.Groups):
+		d.paragraph("Intervals (±) are over the means of independent launches.")
+	case 0:
+		d.paragraph("Intervals (±) are over repetitions within one process; they do not show how much a new launch would differ.")
+	default:
+		d.paragraph("Intervals (±) are over the means of independent launches for %d of %d cells, else over repetitions.", byLaunch, len(d.a.Groups))
+	}
+}
+
+// powered counts the cells whose energy is known.
+func (d *document) powered() int {
+	n := 0
+	for _, g := range d.a.Groups {
+		if g.Prefill.PowerW != nil && g.Decode.PowerW != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *document) cost() {
+	if len(d.a.Groups) == 0 {
+		return
+	}
+	d.heading("Cost")
+	t := d.a.CostTable()
+	if len(t.Rows) == 0 {
+		d.paragraph("%s", noOwnRate)
+		return
+	}
+	d.table(t)
+	d.item("Blend: %s, %.0f %% input and %.0f %% output tokens.", d.a.Blend.Name, 100*d.a.Blend.Input, 100*d.a.Blend.Output())
+	for _, p := range d.prices() {
+		d.item("%s: %s.", p.Label(), p.Source)
+	}
+	powered := d.powered()
+	d.item("Energy was measured for %d of %d cells.", powered, len(d.a.Groups))
+	if e := d.a.Prices.Energy; e != nil && powered > 0 {
+		d.item("Electricity: $%g/kWh, %s.", e.USDPerKWh, e.Citation())
+	}
+	if c := d.a.Carbon; c != nil && powered > 0 {
+		d.item("Carbon: %g g CO2e/kWh (%s), %s.", c.GPerKWh, c.Name, c.Citation())
+	}
+	d.WriteString("\n")
+}
+
+// prices returns the distinct prices of the cost table, in order.
+func (d *document) prices() []analyze.Price {
+	var out []analyze.Price
+	for _, g := range d.a.Groups {
+		for _, c := range g.Costs {
+			if !slices.Contains(out, c.Price) {
+				out = append(out, c.Price)
+			}
+		}
+	}
+	return out
+}
+
+func (d *document) kv() {
+	if len(d.a.KV) == 0 {
+		return
+	}
+	d.heading("KV cache")
+	checked, exact := 0, 0
+	for _, k := range d.a.KV {
+		if k.Exact != nil {
+			checked++
+			if *k.Exact {
+				exact++
+			}
+		}
+	}
+	d.paragraph("Payload equals the formula exactly in %d of %d cells checked; %d cells have a payload.", exact, checked, len(d.a.KV))
+	d.table(d.a.KVTable())
+}
+
+func (d *document) oneTime() {
+	if len(d.a.OneTime) == 0 {
+		return
+	}
+	d.heading("One-time costs")
+	d.table(d.a.OneTimeTable())
+}
+
+func (d *document) notMeasured() {
+	if len(d.a.Accounting.Reasons) == 0 {
+		return
+	}
+	d.heading("Not measured")
+	d.table(d.a.ReasonTable())
+	for _, r := range d.a.Accounting.Reasons {
+		if r.Status == record.StatusError {
+			d.item("%s: %s", r.Text, list(r.Cells))
+		}
+	}
+	d.WriteString("\n")
+}
+
+func (d *document) warnings() {
+	if len(d.a.Warnings) == 0 {
+		return
+	}
+	d.heading("Warnings")
+	for _, w := range d.a.Warnings {
+		d.item("%s (%s)", w.Text, list(w.Where))
+	}
+	d.WriteString("\n")
+}
+
+// list joins names, the first few of them when they are many.
+func list(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%s; and %d more", strings.Join(names[:most], "; "), len(names)-most)
+	}
+	return strings.Join(names, "; ")
+}
+
+func (d *document) definitions() {
+	d.heading("How the numbers are defined")
+	for _, line := range []string{
+		"Prefill: from submitting the prompt to the first sampled token, synchronized; time to first token without tokenization. Decode: exactly the generated tokens, each step fed the token of the step before.",
+		"tok/s: sum of tokens over sum of seconds of a cell's rows. TPOT: time of single decode steps, all rows pooled.",
+		fmt.Sprintf("±: half of the %.0f %% interval, Student's t, for times; carried to first order into dollars.", 100*analyze.Confidence),
+		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus joules per token × electricity price where energy was measured. \"Infra only\" means it was not.",
+		"Blend: input share × prefill + output share × decode. A configuration in the ranking pools its scenarios: sum of tokens over sum of seconds.",
+		"Own rate: a price of the very device that was measured. Scenario: the measured speed at a rate of other hardware; it says nothing about what that hardware would do.",
+		"KV formula: layers × KV heads × (K head size × K element + V head size × V element) × positions; 2·L·T·H·D·2 bytes for f16. Padding: reserved but not payload.",
+	} {
+		d.item("%s", line)
+	}
+	d.WriteString("\n")
+}
+
+func (d *document) reproduce() {
+	d.heading("Reproduce")
+	d.WriteString("```\n")
+	if d.env != nil && len(d.env.Sessions) > 0 {
+		var words []string
+		for _, w := range d.env.Sessions[0].CommandLine {
+			words = append(words, shellQuote(w))
+		}
+		fmt.Fprintf(d, "%s\n", strings.Join(words, " "))
+	}
+	d.WriteString("./bench analyze DIR     # this folder: tables and report again, from raw_measurements.jsonl\n```\n")
+}
+
+// shellQuote quotes a word for a POSIX shell where that is needed.
+func shellQuote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./=:,@%+", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func nonEmpty(words ...string) []string {
+	return slices.DeleteFunc(words, func(s string) bool { return s == "" })
+}

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+)
+
+// CSV writes a table for machines: columns by name, numbers in full precision,
+// absent cells empty.
+func CSV(w io.Writer, t *analyze.Table) error {
+	out := csv.NewWriter(w)
+	line := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		line[i] = c.Name
+	}
+	if err := out.Write(line); err != nil {
+		return err
+	}
+	for _, row := range t.Rows {
+		for i, cell := range row {
+			line[i] = exact(cell)
+		}
+		if err := out.Write(line); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// exact formats a cell so that it reads back as the same value.
+func exact(cell any) string {
+	switch v := cell.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return fmt.Sprint(cell)
+}
+
+// Text renders a table for a terminal. Columns without any value are left out.
+func Text(t *analyze.Table) string {
+	w, _ := writer(t)
+	w.SetStyle(table.StyleLight)
+	w.Style().Format.Header = text.FormatDefault
+	return w.Render()
+}
+
+// Markdown renders a table for a document, its notes below it. Columns without
+// any value are left out.
+func Markdown(t *analyze.Table) string {
+	w, notes := writer(t)
+	out := w.RenderMarkdown() + "\n"
+	for _, note := range notes {
+		out += "\n" + note + "\n"
+	}
+	return out
+}
+
+func writer(t *analyze.Table) (w table.Writer, notes []string) {
+	t = t.DropEmpty()
+	w = table.NewWriter()
+	header := make(table.Row, len(t.Columns))
+	configs := make([]table.ColumnConfig, len(t.Columns))
+	for i, c := range t.Columns {
+		header[i] = c.Title
+		if c.Unit != "" {
+			header[i] = c.Title + " " + c.Unit
+		}
+		align := text.AlignLeft
+		if numeric(t, i) {
+			align = text.AlignRight
+		}
+		configs[i] = table.ColumnConfig{Number: i + 1, Align: align, AlignHeader: align}
+	}
+	w.AppendHeader(header)
+	w.SetColumnConfigs(configs)
+	for _, row := range t.Rows {
+		line := make(table.Row, len(row))
+		for i, cell := range row {
+			line[i] = human(cell, t.Columns[i].Digits)
+		}
+		w.AppendRow(line)
+	}
+	return w, t.Notes
+}
+
+func numeric(t *analyze.Table, column int) bool {
+	for _, row := range t.Rows {
+		switch row[column].(type) {
+		case int, int64, float64:
+			return true
+		case string, bool:
+			return false
+		}
+	}
+	return false
+}
+
+// human formats a cell for people.
+func human(cell any, digits int) string {
+	switch v := cell.(type) {
+	case nil:
+		return "–"
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
+	case float64:
+		if digits == 0 {
+			digits = 4
+		}
+		return significant(v, digits)
+	}
+	return fmt.Sprint(cell)
+}
+
+// significant formats v with that many significant digits and no exponent;
+// digits before the point are never rounded away.
+func significant(v float64, digits int) string {
+	if v == 0 {
+		return "0"
+	}
+	decimals := digits - 1 - int(math.Floor(math.Log10(math.Abs(v))))
+	return strconv.FormatFloat(v, 'f', max(0, decimals), 64)
+}
