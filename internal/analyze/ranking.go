@@ -122,8 +122,8 @@ func (r *Ranking) warn(w *warnings) {
 	}
 	for _, e := range r.Entries {
 		if !slices.Equal(e.Scenarios, full) {
-			w.add("ranking", "%s was measured on %d of %d scenarios (%s); its place rests on other work than the rest",
-				e.ConfigKey, len(e.Scenarios), len(full), strings.Join(e.Scenarios, ", "))
+			w.add("ranking", "%s was measured on %s only, others on %s; its place rests on other work",
+				e.ConfigKey, strings.Join(e.Scenarios, ", "), strings.Join(full, ", "))
 		}
 	}
 }

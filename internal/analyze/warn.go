@@ -52,7 +52,7 @@ func (g *Group) warn(w *warnings) {
 			w.add(where, "%s", text)
 		}
 		if cv := phase.ms.CVPct; cv != nil && *cv > noisyCVPct {
-			w.add(where, "%s times vary by %.0f %% (CV); close other programs or raise --reps", phase.name, *cv)
+			w.add(fmt.Sprintf("%s: %.0f %%", where, *cv), "%s times vary by more than %d %% (CV); close other programs or raise --reps", phase.name, noisyCVPct)
 		}
 		if n := len(phase.ms.Outliers); n > 0 {
 			w.add(where, "%d of %d %s times are outliers (kept)", n, phase.ms.N, phase.name)

@@ -270,7 +270,9 @@ func (d *document) notMeasured() {
 			d.item("%s: %s", r.Text, list(r.Cells))
 		}
 	}
-	d.WriteString("\n")
+	if d.a.Accounting.Errors > 0 {
+		d.WriteString("\n")
+	}
 }
 
 func (d *document) warnings() {
