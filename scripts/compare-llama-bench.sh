@@ -9,15 +9,15 @@ usage() {
 usage: scripts/compare-llama-bench.sh [option...]
 
 Measures decode (128 tokens at depth 256) and prefill (512 tokens) with ./bench
-and with llama-bench of the same pinned engine, built here for this host. The
-two take turns in going first, with the same threads and the same environment.
+and with llama-bench of the same pinned engine, built here for this host (with
+--gpu on the same libraries as ours). The two take turns in going first, with the same threads and the same environment.
 Prints every pair and the geometric mean of ours over theirs with a bootstrap
 95 % interval. Run `make cpu` (or `make cuda`) before.
 
   --model FILE        GGUF file (default: a synthetic gpt2, made at first use)
   --pairs N           default 20
   --threads N         default: the physical cores
-  --gpu               on the CUDA device; CUDA_ARCH as for make cuda
+  --gpu               on the CUDA device, after make cuda
   --env K=V           environment of both sides; may be repeated
   --llama-bench FILE  use this binary instead of building one
   --out FILE.csv      the raw times (default: a new file in results)
@@ -60,22 +60,28 @@ go=$root/toolchain/go/bin/go # in an offline bundle, and where the system's is t
 [ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
 out=${out:-$root/results/compare-llama-bench-$(date +%Y%m%d-%H%M%S).csv}
 
-# As its own build makes it, with every instruction this host has.
+# On the CPU a build of its own, with every instruction this host has, so that
+# ours has something to live up to. On the GPU the same libraries as ours: what
+# is compared is the way they are called, and CUDA takes minutes to build.
 build_peer() {
-    local dir=$root/build/llama-bench-$device flags=(
-        -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
-        -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
-        -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
-        -DLLAMA_OPENSSL=OFF
-    )
-    [ $gpu = 0 ] || flags+=(-DGGML_CUDA=ON -DGGML_CUDA_GRAPHS=ON "-DCMAKE_CUDA_ARCHITECTURES=${CUDA_ARCH:-native}")
+    local dir source log=$root/build/llama-bench.log flags
+    if [ $gpu = 1 ]; then
+        dir=$root/build/cmake peer=$root/build/lib/llama-bench source=$root flags=(-DPHASEBENCH_PEERS=ON)
+    else
+        dir=$root/build/llama-bench peer=$dir/bin/llama-bench source=$root/third_party/llama.cpp
+        flags=(
+            -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
+            -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+            -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+            -DLLAMA_OPENSSL=OFF
+        )
+    fi
     "$root/scripts/fetch-llama.sh"
     say "building llama-bench in $dir"
     mkdir -p "$dir"
-    { cmake -S "$root/third_party/llama.cpp" -B "$dir" "${flags[@]}" &&
-        cmake --build "$dir" --target llama-bench -j "$(nproc)"; } >"$dir/build.log" 2>&1 ||
-        { tail -n 20 "$dir/build.log" >&2; die "llama-bench does not build; the whole log is $dir/build.log"; }
-    peer=$dir/bin/llama-bench
+    { cmake -S "$source" -B "$dir" "${flags[@]}" &&
+        cmake --build "$dir" --target llama-bench -j "$(nproc)"; } >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; die "llama-bench does not build; the whole log is $log"; }
 }
 [ -n "$peer" ] || build_peer
 [ -x "$peer" ] || die "$peer is not a program"
