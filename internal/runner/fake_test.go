@@ -21,6 +21,7 @@ type fakeEngine struct {
 	envs     []map[string]string
 	ctxTrain int
 	contexts []wire.ContextSpec // asked for in rows
+	limits   []time.Duration    // that rows were given
 	need     func(wire.ContextSpec) wire.MemoryNeed
 	// row, when it is set and answers, decides about the n-th row asked for, from 1.
 	row      func(n int, q wire.Row) (wire.Reply, error, bool)
@@ -60,6 +61,9 @@ func (w *fakeWorker) Close() error {
 		w.closed = true
 		w.e.live--
 	}
+	if w.dead {
+		return &Death{Signal: "SIGKILL"}
+	}
 	return nil
 }
 
@@ -94,6 +98,9 @@ func (w *fakeWorker) Call(ctx context.Context, q wire.Request) (r wire.Reply, er
 	case q.Row != nil:
 		e.rows++
 		e.contexts = append(e.contexts, q.Row.Context)
+		if end, ok := ctx.Deadline(); ok {
+			e.limits = append(e.limits, time.Until(end).Round(time.Second))
+		}
 		e.log = append(e.log, fmt.Sprintf("%s %d+%d", q.Row.Context.TypeK, q.Row.PromptTokens, q.Row.GenTokens))
 		if e.row != nil {
 			if r, err, ok := e.row(e.rows, *q.Row); ok {
@@ -139,6 +146,14 @@ func (s *rowsOf) Append(r *record.Record) error {
 	}
 	return nil
 }
+
+// notes is a Progress that keeps the notes.
+type notes struct {
+	silent
+	text []string
+}
+
+func (n *notes) Note(text string) { n.text = append(n.text, text) }
 
 // line says in short how a row ended.
 func line(r record.Record) string {

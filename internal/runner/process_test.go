@@ -227,16 +227,20 @@ func TestCloseOfUntidyWorkers(t *testing.T) {
 
 // A second Ctrl-C ends the worker at once, without its grace.
 func TestCancelKills(t *testing.T) {
-	w, err := (&Processes{Args: []string{"worker", "hang deaf", "1"}, Grace: time.Minute}).Launch(LaunchSpec{})
+	w, err := (&Processes{Args: []string{"worker", "hang deaf", "1"}, Grace: 20 * time.Second}).Launch(LaunchSpec{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*tick, cancel)
+	start := time.Now()
 	_, err = w.Call(ctx, wire.Request{Row: &wire.Row{}})
 	var death *Death
 	if !errors.As(err, &death) || death.Signal != "SIGKILL" || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("took %v", took)
 	}
 	if err := w.Close(); err == nil {
 		t.Error("Close after death says all is well")

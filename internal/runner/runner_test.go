@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phasebench/phasebench/internal/matrix"
 	"github.com/phasebench/phasebench/internal/record"
@@ -118,8 +119,12 @@ func TestSkips(t *testing.T) {
 	gpu := matrix.Backend{Name: "gpu", Device: "cuda", Graphs: on()}
 	s.Backends = append(s.Backends, gpu)
 	s.Skip = []matrix.SkipRule{{Model: "big", Backend: "cpu", Reason: "too slow"}}
-	e := newFake()
-	rows, sum := play(t, s, e, nil)
+	var told notes
+	rows, sum := play(t, s, newFake(), func(o *Options) { o.Progress = &told })
+	wantLines(t, strings.Join(told.text, "\n"), `
+m on gpu: 2 rows skipped: no CUDA device
+big on cpu: 2 rows skipped: too slow
+big on gpu: 2 rows skipped: no CUDA device`)
 	wantLines(t, lines(rows), `
 0 m gpu a f16/0: skipped no CUDA device
 0 m gpu a f16/1: skipped no CUDA device
@@ -209,6 +214,12 @@ func TestMemoryAndPositions(t *testing.T) {
 	if g.Info.Arch != "fake" || len(g.Contexts) != 3 || g.Contexts[0].Need.Host.Sum() != 95*mib || g.Cells[4].PromptTokens != 28 ||
 		g.Cells[0].SkipKind != record.SkipMemory || g.Cells[2].SkipKind != record.SkipPositions || !g.Cells[4].runs() {
 		t.Errorf("check %+v", g)
+	}
+
+	// One MiB less and the third context does not fit beside the second.
+	rows, _ = play(t, s, e, func(o *Options) { o.Host.MemAvailableBytes = 89 * mib })
+	if got, want := line(rows[4]), "0 m cpu fits q8_0/0: skipped needs 90 MiB of main memory, 89 MiB are available"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -508,10 +519,14 @@ func TestCancelLeavesNoRow(t *testing.T) {
 		return wire.Reply{}, nil, false
 	}
 	sink := &rowsOf{}
-	sum, err := Run(ctx, planOf(t, s), Options{Launcher: e, Sink: sink})
+	var told notes
+	sum, err := Run(ctx, planOf(t, s), Options{Launcher: e, Sink: sink, Progress: &told})
 	wantLines(t, lines(sink.rows), "0 m cpu a f16/0: ok")
 	if err != nil || !sum.Interrupted || sum.Missing() != 2 || sum.Deaths != 0 || e.live != 0 {
 		t.Errorf("%v, summary %+v, %d workers left", err, sum, e.live)
+	}
+	if len(told.text) != 0 {
+		t.Errorf("the end that was asked for is told as a mishap: %q", told.text)
 	}
 }
 
@@ -565,6 +580,24 @@ func TestRowLimit(t *testing.T) {
 	l.saw(work(cached), 1100*10*tick) // 100 ms per token
 	if got, want := l.of(work(cached)), 20*1100*10*tick; got != want {
 		t.Errorf("long row: %v, want %v", got, want)
+	}
+}
+
+func TestRowsAreGivenTheirLimit(t *testing.T) {
+	s := spec()
+	s.Repetitions, s.Launches = 2, 2
+	for _, tc := range []struct {
+		asked time.Duration
+		want  []time.Duration
+	}{
+		{0, []time.Duration{15 * time.Minute, time.Minute, time.Minute, time.Minute}},
+		{7 * time.Second, slices.Repeat([]time.Duration{7 * time.Second}, 4)},
+	} {
+		e := newFake()
+		play(t, s, e, func(o *Options) { o.RowTimeout = tc.asked })
+		if !slices.Equal(e.limits, tc.want) {
+			t.Errorf("asked for %v: limits %v, want %v", tc.asked, e.limits, tc.want)
+		}
 	}
 }
 
