@@ -2,12 +2,8 @@ package record
 
 import "fmt"
 
-// rank orders the rows of one key: the highest stands for it.
-var rank = map[Status]int{StatusError: 1, StatusSkipped: 2, StatusOK: 3}
-
 // Latest returns one row for each key, in the order in which the keys first
-// appear: an ok row rather than a skipped one rather than an error, and among
-// equals the last. Two ok rows of one key, which no run writes except for
+// appear: an ok row if there is one, otherwise the last. Two ok rows of one key, which no run writes except for
 // warm-ups of a resumed launch, are told as warnings.
 func Latest(rows []Record) (latest []Record, warnings []error) {
 	at := make(map[Key]int, len(rows))
@@ -23,7 +19,7 @@ func Latest(rows []Record) (latest []Record, warnings []error) {
 			warnings = append(warnings, fmt.Errorf("cell %s launch %d repetition %d was measured twice; the row of %s is used",
 				k.CellID, k.Launch, k.Rep, row.Timestamp.Format("2006-01-02 15:04:05")))
 		}
-		if rank[row.Status] >= rank[latest[i].Status] {
+		if row.Status == StatusOK || latest[i].Status != StatusOK {
 			latest[i] = row
 		}
 	}

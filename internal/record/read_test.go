@@ -61,7 +61,8 @@ func TestLatest(t *testing.T) {
 		{"none", nil, nil, 0},
 		{"retried", []Record{row("a", 0, StatusError), row("a", 1, StatusOK), row("a", 0, StatusOK)}, []Status{StatusOK, StatusOK}, 0},
 		{"ok before error", []Record{row("a", 0, StatusOK), row("a", 0, StatusError)}, []Status{StatusOK}, 0},
-		{"skipped before error", []Record{row("a", 0, StatusSkipped), row("a", 0, StatusError)}, []Status{StatusSkipped}, 0},
+		{"skipped, then failed", []Record{row("a", 0, StatusSkipped), row("a", 0, StatusError)}, []Status{StatusError}, 0},
+		{"failed, then skipped", []Record{row("a", 0, StatusError), row("a", 0, StatusSkipped)}, []Status{StatusSkipped}, 0},
 		{"measured twice", []Record{row("a", 0, StatusOK), second}, []Status{StatusOK}, 1},
 		{"warm-up repeated", []Record{warm, row("a", 0, StatusOK), warm}, []Status{StatusOK, StatusOK}, 0},
 	} {

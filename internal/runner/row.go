@@ -86,14 +86,8 @@ func fill(rec *record.Record, c *CellCheck, a *wire.RowReply) error {
 		rec.StepMs = append(rec.StepMs, *msBetween(last, ns))
 		last = ns
 	}
-	rec.PrefillCudaMs, rec.StepCudaMs = a.PrefillCudaMs, a.StepCudaMs
-	if len(a.StepCudaMs) > 0 {
-		sum := 0.0
-		for _, v := range a.StepCudaMs {
-			sum += v
-		}
-		rec.DecodeCudaMs = &sum
-	}
+	rec.PrefillCudaMs, rec.DecodeCudaMs = a.PrefillCudaMs, a.DecodeCudaMs
+	rec.PrefillCudaBusyMs, rec.StepCudaMs = a.PrefillBusyMs, a.StepCudaMs
 
 	rec.ContextMs = a.ContextMs
 	rec.KVUsedBytes = known(a.KVUsedBytes)

@@ -72,11 +72,11 @@ func TestRowContent(t *testing.T) {
 	s.Backends[0].Threads = 0
 	s.Backends[0].Env = map[string]string{"OMP_X": "1"}
 	e := newFake()
-	ctxMs, cuda := 3.0, 1.5
+	ctxMs, cuda, cudaDecode := 3.0, 1.5, 0.875
 	e.row = func(n int, q wire.Row) (wire.Reply, error, bool) {
 		a := e.answer(q)
 		a.Warnings = []string{"w"}
-		a.PrefillCudaMs, a.StepCudaMs = &cuda, []float64{0.25, 0.5}
+		a.PrefillCudaMs, a.DecodeCudaMs, a.StepCudaMs = &cuda, &cudaDecode, []float64{0.25, 0.5}
 		if n == 1 {
 			a.ContextMs = &ctxMs
 		}
@@ -101,7 +101,7 @@ func TestRowContent(t *testing.T) {
 		Batch: 1, KVTypeK: "f16", KVTypeV: "f16", DecodeMode: "cached", Seed: 42,
 		PromptTokens: 8, GenTokens: 2, PromptHash: "p", TokenHash: "t", Synthetic: true,
 		PrefillMs: p(2), DecodeMs: p(2), TotalMs: p(4), StepMs: []float64{1, 1}, StartNs: 6e6,
-		PrefillCudaMs: p(1.5), DecodeCudaMs: p(0.75), StepCudaMs: []float64{0.25, 0.5},
+		PrefillCudaMs: p(1.5), DecodeCudaMs: p(0.875), StepCudaMs: []float64{0.25, 0.5},
 		KVUsedBytes: b(5),
 		Device:      "Fake", DeviceKind: "cpu", EngineVersion: "v", EngineEnv: map[string]string{"OMP_X": "1"},
 		Threads: 2, NCtx: 256, NBatch: 64, NUbatch: 64, FlashAttn: "auto", Mmap: on(), Argmax: "graph",
