@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -13,7 +16,6 @@ import (
 	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/matrix"
 	"github.com/phasebench/phasebench/internal/models"
-	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/progress"
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/rundir"
@@ -53,25 +55,28 @@ func (s *selection) plan() (*matrix.Plan, error) {
 }
 
 func runCommand(ctx context.Context, args []string, io stdio) error {
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	var sel selection
-	sel.flags(fs)
+	sel.flags(flags)
 	var price priceFlags
-	price.flags(fs)
-	resume := fs.String("resume", "", "continue the run in this folder: do only what is missing")
-	out := fs.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
-	quiet := fs.BoolP("quiet", "q", false, "print no progress")
-	if err := parse(fs, "[run] -matrix FILE [flags]", args, io.out); err != nil {
+	price.flags(flags)
+	resume := flags.String("resume", "", "continue the run in this folder: do only what is missing")
+	out := flags.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
+	quiet := flags.BoolP("quiet", "q", false, "print no progress")
+	if err := parse(flags, "[run] -matrix FILE [flags]", args, io.out); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 {
-		return usagef("unexpected argument %q", fs.Arg(0))
+	if flags.NArg() > 0 {
+		return usagef("unexpected argument %q", flags.Arg(0))
+	}
+	if err := price.check(flags); err != nil {
+		return err
 	}
 	var job *job
 	var err error
 	if *resume != "" {
 		for _, name := range []string{"matrix", "models", "backends", "scenarios", "reps", "launches", "synthetic", "out"} {
-			if fs.Changed(name) && !(name == "matrix" && sameFile(sel.matrix, *resume)) {
+			if flags.Changed(name) && !(name == "matrix" && sameFile(sel.matrix, *resume)) {
 				return usagef("--%s cannot be changed when a run is resumed: it goes on as it was started", name)
 			}
 		}
@@ -80,6 +85,9 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 		job, err = started(sel, price, *out)
 	}
 	if err != nil {
+		return err
+	}
+	if err := price.checkFiles(job.pricingFile(price)); err != nil {
 		return err
 	}
 	return job.run(ctx, price, *quiet, io)
@@ -128,13 +136,6 @@ func started(sel selection, price priceFlags, out string) (*job, error) {
 		j.setup.PricingPath = filepath.Join(filepath.Dir(sel.matrix), plan.Spec.Pricing)
 	}
 	if j.setup.PricingPath != "" {
-		p, err := pricing.Load(j.setup.PricingPath)
-		if err != nil {
-			return nil, usageError{err}
-		}
-		if _, err := p.BlendNamed(price.blend); err != nil {
-			return nil, usageError{err}
-		}
 		if j.setup.Pricing, err = os.ReadFile(j.setup.PricingPath); err != nil {
 			return nil, usageError{err}
 		}
@@ -155,6 +156,14 @@ func resumed(dir string) (*job, error) {
 	return &job{dir: dir, setup: setup, plan: plan}, nil
 }
 
+// pricingFile returns the path of the prices that the rows will be shown with.
+func (j *job) pricingFile(price priceFlags) string {
+	if j.fresh {
+		return j.setup.PricingPath
+	}
+	return cmp.Or(price.file, j.setup.PricingFile(j.dir))
+}
+
 func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) error {
 	launcher := &runner.Processes{Args: []string{"worker"}}
 	host, err := runner.Survey(ctx, launcher)
@@ -165,10 +174,17 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 		return err
 	}
 	store, rows, err := j.open()
+	var locked *record.LockedError
+	if errors.As(err, &locked) || errors.Is(err, fs.ErrExist) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	if held := runner.HeldBack(); len(held) > 0 {
+		fmt.Fprintf(io.err, "warning: %s kept from the engine; set them under a backend's env in the matrix, so that rows show them\n", strings.Join(held, ", "))
+	}
 	for _, w := range store.Warnings {
 		fmt.Fprintf(io.err, "warning: %v\n", w)
 	}
@@ -227,7 +243,9 @@ func (j *job) resolveModels(ctx context.Context, host runner.Host, quiet bool, i
 		}
 	}
 	err := models.Resolve(ctx, j.plan, func(c matrix.Cell) bool { return runner.MayRun(c, host) }, opt)
-	if _, missing := err.(*models.MissingError); missing {
+	var missing *models.MissingError
+	var shapeless *models.ShapeError
+	if errors.As(err, &missing) || errors.As(err, &shapeless) || errors.Is(err, fs.ErrExist) {
 		return usageError{err}
 	}
 	return err
@@ -274,6 +292,9 @@ func (j *job) environment(host runner.Host, io stdio) (environ.Environment, erro
 	}
 	if !j.fresh {
 		before, err := environ.Read(j.dir)
+		if errors.Is(err, fs.ErrNotExist) { // killed before it could be written
+			before, err = env, nil
+		}
 		if err != nil {
 			return env, err
 		}
