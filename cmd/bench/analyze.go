@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/report"
 	"github.com/phasebench/phasebench/internal/rundir"
 )
@@ -25,10 +27,46 @@ type priceFlags struct {
 func (p *priceFlags) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.file, "pricing", "", "pricing file (default: the matrix's)")
 	fs.Float64Var(&p.rate, "rate", -1, "what an hour of this machine costs, in $ (default: the pricing file's rate for the device)")
-	fs.Lookup("rate").DefValue = ""
+	fs.Lookup("rate").DefValue = "0" // which help leaves out
 	fs.StringVar(&p.carbon, "carbon", "", "file of carbon intensities, e.g. configs/carbon.yaml")
 	fs.StringVar(&p.region, "region", "", "region of that file (default: its own default)")
-	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by, e.g. chat or rag (default: the pricing file's)")
+	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by, e.g. chat or rag-heavy (default: the pricing file's)")
+}
+
+// check refuses values that no file could make right.
+func (p *priceFlags) check(fs *pflag.FlagSet) error {
+	if fs.Changed("rate") && !(p.rate >= 0 && p.rate < math.Inf(1)) {
+		return usagef("--rate %v: need dollars an hour, 0 or more", p.rate)
+	}
+	if p.region != "" && p.carbon == "" {
+		return usagef("--region %s: which file is it in? Add --carbon FILE, e.g. --carbon configs/carbon.yaml", p.region)
+	}
+	return nil
+}
+
+// checkFiles refuses, before hours of measuring, what the analysis at their end
+// would refuse. The pricing file may be empty for none.
+func (p *priceFlags) checkFiles(pricingFile string) error {
+	prices := new(pricing.Pricing)
+	if pricingFile != "" {
+		var err error
+		if prices, err = pricing.Load(pricingFile); err != nil {
+			return usageError{err}
+		}
+	}
+	if _, err := prices.BlendNamed(p.blend); err != nil {
+		return usageError{err}
+	}
+	if p.carbon != "" {
+		carbon, err := pricing.LoadCarbon(p.carbon)
+		if err != nil {
+			return usageError{err}
+		}
+		if _, err := carbon.RegionNamed(p.region); err != nil {
+			return usageError{err}
+		}
+	}
+	return nil
 }
 
 func (p *priceFlags) rateUSDPerHour() *float64 {
@@ -85,8 +123,8 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	if fs.NArg() != 1 {
 		return usagef("need the folder of one run, e.g. bench analyze results/20260101-120000")
 	}
-	if err := show(fs.Arg(0), p, io); err != nil {
-		return fmt.Errorf("%s: %w", fs.Arg(0), err)
+	if err := p.check(fs); err != nil {
+		return err
 	}
-	return nil
+	return show(fs.Arg(0), p, io)
 }

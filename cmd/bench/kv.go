@@ -48,16 +48,13 @@ func kvCommand(ctx context.Context, args []string, io stdio) error {
 	if fs.NArg() == 0 {
 		return usagef("need model files")
 	}
-	gpuLayers := 0
-	if *device == "cuda" {
-		gpuLayers = -1
+	engine, err := engineOn(*device, fs.Args()...)
+	if err != nil {
+		return err
 	}
 	var rows []kvRow
 	for _, file := range fs.Args() {
-		q := wire.KV{
-			ModelPath: file, TypeK: *kvType, TypeV: *kvType, Lengths: *lengths, Seed: 42,
-			Engine: wire.Engine{Device: *device, GPULayers: gpuLayers, FlashAttn: "auto", Mmap: true},
-		}
+		q := wire.KV{ModelPath: file, TypeK: *kvType, TypeV: *kvType, Lengths: *lengths, Seed: 42, Engine: engine}
 		reply, err := runner.Ask(ctx, &runner.Processes{Args: []string{"worker"}}, runner.LaunchSpec{Label: "kv " + file}, wire.Request{KV: &q}, kvLimit)
 		if err != nil {
 			return err

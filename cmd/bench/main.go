@@ -5,12 +5,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/phasebench/phasebench/llama"
 )
 
 // version is set by the Makefile to the git state of the source.
@@ -51,6 +54,8 @@ func commands() []command {
 // usageError is a mistake in how bench was called: exit code 2.
 type usageError struct{ error }
 
+func (e usageError) Unwrap() error { return e.error }
+
 func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
 
 // failedError has been told to the user already and only sets the exit code.
@@ -82,19 +87,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func exitCode(err error, c command, stderr io.Writer) int {
-	switch e := err.(type) {
-	case nil:
+	switch {
+	case err == nil, errors.Is(err, pflag.ErrHelp):
 		return exitOK
-	case failedError:
+	case errors.Is(err, failedError{}):
 		return exitFailed
-	case usageError:
-		if e.error == pflag.ErrHelp {
-			return exitOK
-		}
-		fmt.Fprintf(stderr, "bench %s: %v\n", c.name, e)
-		return exitUsage
 	}
 	fmt.Fprintf(stderr, "bench %s: %v\n", c.name, err)
+	if errors.As(err, &usageError{}) || errors.Is(err, llama.ErrBadInput) {
+		return exitUsage
+	}
 	return exitFailed
 }
 

@@ -48,17 +48,19 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 1 {
 		return usagef("need --model FILE and positive counts; see bench probe --help")
 	}
+	if *argmax != "graph" && *argmax != "host" {
+		return usagef("--argmax %s: need graph or host", *argmax)
+	}
+	engine, err := engineOn(*device, *model)
+	if err != nil {
+		return err
+	}
+	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax = *threads, *ubatch, *flash, *argmax
 	runtime.LockOSThread()
 	if err := llama.Init(); err != nil {
 		return err
 	}
-	gpuLayers := 0
-	if *device == "cuda" {
-		gpuLayers = -1
-	}
-	s, opened, err := measure.Open(wire.Open{ModelPath: *model, Engine: wire.Engine{
-		Device: *device, GPULayers: gpuLayers, Threads: *threads, NUbatch: *ubatch, FlashAttn: *flash, Mmap: true, Argmax: *argmax,
-	}})
+	s, opened, err := measure.Open(wire.Open{ModelPath: *model, Engine: engine})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func synthCommand(ctx context.Context, args []string, io stdio) error {
 		return usagef("need one architecture and -o FILE; bench synth --help lists the architectures")
 	}
 	r, err := llama.Synth(ctx, flags.Arg(0), *out, llama.SynthOptions{Layers: *layers, Seed: *seed, VocabDir: *vocab, Force: *force})
-	if errors.Is(err, llama.ErrBadInput) || errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) {
 		return usageError{err}
 	}
 	if err != nil {

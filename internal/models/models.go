@@ -42,9 +42,17 @@ func (e *MissingError) Error() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// ShapeError is a model that has no shape to make a stand-in of.
+type ShapeError struct{ Model string }
+
+func (e *ShapeError) Error() string {
+	return fmt.Sprintf("model %s has no synth shape in the matrix, so --synthetic cannot stand in for it", e.Model)
+}
+
 // Resolve gives every cell of the plan that may run (needed says which) the
 // path of its model file, making stand-ins where they are asked for or the
-// model has no file of its own. Files that cannot be made are a *MissingError.
+// model has no file of its own. Files that are not there are a *MissingError,
+// stand-ins that the matrix does not describe a *ShapeError.
 func Resolve(ctx context.Context, plan *matrix.Plan, needed func(matrix.Cell) bool, opt Options) error {
 	missing := &MissingError{}
 	paths := map[string]string{} // by model name
@@ -82,7 +90,7 @@ func resolve(ctx context.Context, m matrix.Model, opt Options) (string, error) {
 		return m.Path, nil
 	}
 	if m.Synth == "" {
-		return "", fmt.Errorf("model %s has no synth shape in the matrix, so --synthetic cannot stand in for it", m.Name)
+		return "", &ShapeError{m.Name}
 	}
 	return standIn(ctx, m.Synth, opt)
 }
@@ -103,6 +111,9 @@ func Find(plan *matrix.Plan, synthetic bool, dir string) (missing map[string]str
 		note := "missing: scripts/fetch-models.sh " + m.Name + ", or --synthetic"
 		if synthetic || m.Path == "" {
 			m.Path, note = standInPath(dir, m.Synth), "random weights are made when the run starts"
+			if m.Synth == "" {
+				note = (&ShapeError{m.Name}).Error()
+			}
 		}
 		if _, err := os.Stat(m.Path); errors.Is(err, fs.ErrNotExist) {
 			missing[m.Name] = note
