@@ -6,6 +6,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the binary needs the libraries; ninja and go are parallel inside
 
+# NVIDIA's header declares what it deprecates, and go-nvml binds all of it.
+export CGO_CFLAGS = -O2 -g -Wno-deprecated-declarations
+
 GO = $(firstword $(wildcard toolchain/go/bin/go) go)
 BUILD := build/cmake
 LIBS := build/lib
