@@ -43,8 +43,8 @@ for pair in "${want[@]}"; do
 done
 need=$(awk '$1 == "go" { print $2 }' go.mod)
 go=go
-[ ! -x toolchain/go/bin/go ] || go=toolchain/go/bin/go
-command -v $go >/dev/null || missing+=(golang-go ca-certificates)
+[ ! -x toolchain/go/bin/go ] || go=$PWD/toolchain/go/bin/go
+command -v "$go" >/dev/null || missing+=(golang-go ca-certificates)
 
 if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null ||
@@ -58,11 +58,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-have=$($go env GOVERSION)
+have=$("$go" env GOVERSION)
 if [ "$(printf '%s\n' "$need" "${have#go}" | sort -V | head -n 1)" != "$need" ]; then
-    module=golang.org/toolchain@v0.0.1-go$need.$($go env GOOS)-$($go env GOARCH)
+    module=golang.org/toolchain@v0.0.1-go$need.$("$go" env GOOS)-$("$go" env GOARCH)
     echo "bootstrap: $have is older than $need; fetching $module" >&2
-    dir=$($go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
+    # Outside of this module, whose go.mod an old go cannot read.
+    dir=$(cd / && "$go" mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
     [ -d "$dir" ] || die "could not fetch Go $need: install it from go.dev/dl and run again"
     # Modules carry no execute bits.
     rm -rf toolchain/go.new
