@@ -30,32 +30,7 @@ func logs(x []float64) ([]float64, error) {
 // of positive values, a over b, with Welch's interval on the log scale at the
 // given confidence in (0,1). Each sample needs at least two values.
 func RatioOf(a, b []float64, confidence float64) (Ratio, error) {
-	la, err := logs(a)
-	if err != nil {
-		return Ratio{}, err
-	}
-	lb, err := logs(b)
-	if err != nil {
-		return Ratio{}, err
-	}
-	ma, err := MomentsOf(la)
-	if err != nil {
-		return Ratio{}, err
-	}
-	mb, err := MomentsOf(lb)
-	if err != nil {
-		return Ratio{}, err
-	}
-	t, err := Welch(ma, mb)
-	if err != nil {
-		return Ratio{}, err
-	}
-	half := TQuantile(1-(1-confidence)/2, t.DF) * math.Hypot(ma.SD/math.Sqrt(float64(ma.N)), mb.SD/math.Sqrt(float64(mb.N)))
-	return Ratio{
-		Value: math.Exp(t.Diff),
-		CI:    Range{math.Exp(t.Diff - half), math.Exp(t.Diff + half)},
-		Test:  t,
-	}, nil
+	return StratifiedRatio([][]float64{a}, [][]float64{b}, confidence)
 }
 
 // PairedRatio returns the geometric mean of a[i]/b[i] over pairs measured side
