@@ -63,8 +63,9 @@ if [ "$(printf '%s\n' "$need" "${have#go}" | sort -V | head -n 1)" != "$need" ];
     module=golang.org/toolchain@v0.0.1-go$need.$("$go" env GOOS)-$("$go" env GOARCH)
     echo "bootstrap: $have is older than $need; fetching $module" >&2
     # Outside of this module, whose go.mod an old go cannot read.
-    dir=$(cd / && "$go" mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p')
-    [ -d "$dir" ] || die "could not fetch Go $need: install it from go.dev/dl and run again"
+    answer=$(cd /; "$go" mod download -json "$module" || true)
+    dir=$(sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p' <<<"$answer")
+    [ -d "$dir" ] || die "could not fetch Go $need; install it from go.dev/dl and run again. The answer was:"$'\n'"$answer"
     # Modules carry no execute bits.
     rm -rf toolchain/go.new
     mkdir -p toolchain
