@@ -24,11 +24,20 @@ type Environment struct {
 	Machine
 	Engine wire.DevicesReply `json:"engine"` // version, features and devices
 	Build  Build             `json:"build"`
+	GPUs   []GPU             `json:"gpus,omitempty"` // that are sampled
 
 	ConfigPath string `json:"config_path,omitempty"`
 	ConfigHash string `json:"config_hash,omitempty"` // SHA-256 of the matrix file's bytes, hex
 
 	Sessions []Session `json:"sessions"` // the run, then each time it was resumed
+}
+
+// GPU is what the driver says about a GPU.
+type GPU struct {
+	PCIBusID    string   `json:"pci_bus_id"` // lower-case domain:bus:device.function
+	Name        string   `json:"name,omitempty"`
+	Driver      string   `json:"driver,omitempty"`        // version
+	PowerLimitW *float64 `json:"power_limit_w,omitempty"` // in force
 }
 
 // Session is one process that worked on a run.
@@ -105,11 +114,22 @@ func Differences(a, b Environment) []string {
 	note("kernel", a.Kernel, b.Kernel)
 	note("NVIDIA driver", a.NvidiaDriver, b.NvidiaDriver)
 	note("GPU", gpus(a), gpus(b))
+	note("GPU power limit", powerLimits(a), powerLimits(b))
 	note("engine", a.Engine.Version, b.Engine.Version)
 	note("engine features", a.Engine.Features, b.Engine.Features)
 	note("program", a.Build.String(), b.Build.String())
 	note("configuration", a.ConfigHash, b.ConfigHash)
 	return out
+}
+
+func powerLimits(e Environment) string {
+	var limits []string
+	for _, g := range e.GPUs {
+		if g.PowerLimitW != nil {
+			limits = append(limits, fmt.Sprintf("%g W", *g.PowerLimitW))
+		}
+	}
+	return strings.Join(limits, ", ")
 }
 
 // Read reads the environment of the run in dir.

@@ -106,13 +106,20 @@ type Record struct {
 	EngineGPUBytes   *int64   `json:"engine_gpu_bytes,omitempty"`
 	HostPeakRSSBytes *int64   `json:"host_peak_rss_bytes,omitempty"` // of the worker process so far
 	HostRSSBytes     *int64   `json:"host_rss_bytes,omitempty"`      // of the worker process after the row
-	GPUPeakPrefillMB *float64 `json:"gpu_peak_prefill_mb,omitempty"` // worker process, by NVML
-	GPUPeakTotalMB   *float64 `json:"gpu_peak_total_mb,omitempty"`
+	GPUPeakPrefillMB *float64 `json:"gpu_peak_prefill_mb,omitempty"` // worker process by NVML, up to the end of prefill
+	GPUPeakTotalMB   *float64 `json:"gpu_peak_total_mb,omitempty"`   // up to the end of the row; engine_gpu_bytes is a part of it
 
-	GPUClockMHz *float64    `json:"gpu_clock_mhz,omitempty"`
-	GPUTempC    *float64    `json:"gpu_temp_c,omitempty"`
-	Throttle    []string    `json:"throttle_reasons,omitempty"` // names of NVML clock event reasons seen
-	PhasePower  *PhasePower `json:"phase_power,omitempty"`
+	// The GPU while the row was measured, sampled by the parent process. A row
+	// that is over between two samples has those of the nearest one.
+	GPUClockMHz    *float64 `json:"gpu_clock_mhz,omitempty"` // mean SM clock
+	GPUMemClockMHz *float64 `json:"gpu_mem_clock_mhz,omitempty"`
+	GPUTempC       *float64 `json:"gpu_temp_c,omitempty"`       // mean
+	Throttle       []string `json:"throttle_reasons,omitempty"` // names of NVML clock event reasons seen, without gpu_idle
+
+	PhasePower *PhasePower `json:"phase_power,omitempty"` // of the GPU that ran the row
+	// GPUIdlePowerW is the mean power of the GPU while a row ran on the CPU. It
+	// is no part of what the row took.
+	GPUIdlePowerW *float64 `json:"gpu_idle_power_w,omitempty"`
 
 	// What was measured, on the first row of a launch only.
 	ModelInfo *ModelInfo `json:"model_info,omitempty"`
@@ -163,15 +170,25 @@ type Error struct {
 type PhasePower struct {
 	Prefill PowerStats `json:"prefill"`
 	Decode  PowerStats `json:"decode"`
+
+	// Source says what power_mean_w is the mean of: "instant", the sensor's
+	// latest value, or "average", where the GPU tells only a mean over the
+	// second before. Empty if no power was read during the row.
+	Source string `json:"power_w_source,omitempty"`
+	// SensorPeriodMs is the time between two values of the power sensor, as
+	// seen so far. Samples are taken more often; in a shorter phase they show
+	// one value, which may be from before it.
+	SensorPeriodMs *float64 `json:"sensor_period_ms,omitempty"`
 }
 
 // PowerStats summarises the samples whose timestamps fall inside one phase.
 // With no samples every mean is absent.
 type PowerStats struct {
-	PowerMeanW   *float64 `json:"power_mean_w,omitempty"`
-	TempMeanC    *float64 `json:"temp_mean_c,omitempty"`
-	ClockMeanMHz *float64 `json:"clock_mean_mhz,omitempty"`
-	NSamples     int      `json:"n_samples"`
+	PowerMeanW        *float64 `json:"power_mean_w,omitempty"`         // by PhasePower.Source
+	PowerAverageMeanW *float64 `json:"power_average_mean_w,omitempty"` // by the GPU's mean over the second before
+	TempMeanC         *float64 `json:"temp_mean_c,omitempty"`
+	ClockMeanMHz      *float64 `json:"clock_mean_mhz,omitempty"` // SM clock
+	NSamples          int      `json:"n_samples"`
 }
 
 // Key returns the identity of the planned row that r answers.
