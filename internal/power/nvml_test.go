@@ -1,0 +1,90 @@
+package power
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
+
+	"github.com/phasebench/phasebench/internal/wire"
+)
+
+const busID = "0000:1b:00.0"
+
+var cuda0 = wire.Device{Name: "CUDA0", Kind: "gpu", Backend: "CUDA", PCIBusID: busID}
+
+// card is a GPU with one process on it. A test changes what it returns; of a
+// function that is nil the driver's library lacks the symbol.
+type card struct {
+	mock.Device
+	lacks []string // symbols
+	init  nvml.Return
+	shut  int // calls of Shutdown
+}
+
+func newCard() *card {
+	c := &card{}
+	c.GetFieldValuesFunc = milliwatts(650_500)
+	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 400_250, nvml.SUCCESS }
+	c.GetTotalEnergyConsumptionFunc = func() (uint64, nvml.Return) { return 123_456_789_012_345, nvml.SUCCESS }
+	c.GetTemperatureFunc = func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 51, nvml.SUCCESS }
+	c.GetClockInfoFunc = func(t nvml.ClockType) (uint32, nvml.Return) {
+		return map[nvml.ClockType]uint32{nvml.CLOCK_SM: 1980, nvml.CLOCK_MEM: 3201}[t], nvml.SUCCESS
+	}
+	c.GetCurrentClocksEventReasonsFunc = func() (uint64, nvml.Return) { return nvml.ClocksEventReasonSwPowerCap, nvml.SUCCESS }
+	c.GetUtilizationRatesFunc = func() (nvml.Utilization, nvml.Return) { return nvml.Utilization{Gpu: 97, Memory: 60}, nvml.SUCCESS }
+	c.GetComputeRunningProcessesFunc = func() ([]nvml.ProcessInfo, nvml.Return) {
+		return []nvml.ProcessInfo{{Pid: 42, UsedGpuMemory: 2_500_000_000}, {Pid: 43, UsedGpuMemory: math.MaxUint64}}, nvml.SUCCESS
+	}
+	c.GetNameFunc = func() (string, nvml.Return) { return "NVIDIA H200", nvml.SUCCESS }
+	c.GetEnforcedPowerLimitFunc = func() (uint32, nvml.Return) { return 700_000, nvml.SUCCESS }
+	return c
+}
+
+// milliwatts answers for the instant power field as NVML does.
+func milliwatts(v uint32) func([]nvml.FieldValue) nvml.Return {
+	return func(f []nvml.FieldValue) nvml.Return {
+		f[0].ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_INT)
+		if f[0].FieldId != 186 || f[0].ScopeId != 0 {
+			f[0].NvmlReturn = uint32(nvml.ERROR_INVALID_ARGUMENT)
+		}
+		binary.NativeEndian.PutUint32(f[0].Value[:], v)
+		return nvml.SUCCESS
+	}
+}
+
+// lib is the driver's library of a machine with this card.
+func (c *card) lib() nvml.Interface {
+	return &mock.Interface{
+		InitFunc:                   func() nvml.Return { return c.init },
+		ShutdownFunc:               func() nvml.Return { c.shut++; return nvml.SUCCESS },
+		SystemGetDriverVersionFunc: func() (string, nvml.Return) { return "580.95.05", nvml.SUCCESS },
+		DeviceGetHandleByPciBusIdFunc: func(id string) (nvml.Device, nvml.Return) {
+			if id != busID {
+				return nil, nvml.ERROR_NOT_FOUND
+			}
+			return c, nvml.SUCCESS
+		},
+		ExtensionsFunc: func() nvml.ExtendedInterface {
+			return &mock.ExtendedInterface{LookupSymbolFunc: func(name string) error {
+				if slices.Contains(c.lacks, name) {
+					return errors.New("undefined symbol: " + name)
+				}
+				return nil
+			}}
+		},
+	}
+}
+
+func (c *card) open(t *testing.T) (g *gpu, missing []string) {
+	t.Helper()
+	g, missing, err := openGPU(c.lib(), busID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g, missing
+}
