@@ -26,19 +26,23 @@ func (e *LineError) Unwrap() error { return e.Err }
 // are not rows of this Schema are left out and told as warnings, each a
 // *LineError; the error is for a file that cannot be read at all.
 func Read(path string) (rows []Record, warnings []error, err error) {
+	return readFile(path, parse)
+}
+
+func readFile[T any](path string, parse func([]byte, *T) error) (rows []T, warnings []error, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	rows, warnings, err = read(f, path)
+	rows, warnings, err = read(f, path, parse)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return rows, warnings, err
 }
 
-func read(r io.Reader, name string) (rows []Record, warnings []error, err error) {
+func read[T any](r io.Reader, name string, parse func([]byte, *T) error) (rows []T, warnings []error, err error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(in)
@@ -46,7 +50,7 @@ func read(r io.Reader, name string) (rows []Record, warnings []error, err error)
 			return rows, warnings, err
 		}
 		if len(bytes.TrimSpace(line)) > 0 {
-			var row Record
+			var row T
 			if bad := parse(line, &row); bad != nil {
 				warnings = append(warnings, &LineError{name, n, bad})
 			} else {
@@ -71,24 +75,34 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// parse decodes one line and checks what every reader of rows relies on.
+// parse decodes one row and checks what every reader of rows relies on.
 func parse(line []byte, row *Record) error {
-	if len(line) > maxLine {
-		return fmt.Errorf("longer than the %d bytes a row may have; left out", maxLine)
+	if err := decode(line, row, &row.Schema); err != nil {
+		return err
 	}
-	err := json.Unmarshal(line, row)
-	var mistyped *json.UnmarshalTypeError
 	switch {
-	case err != nil && !errors.As(err, &mistyped):
-		return fmt.Errorf("not a whole JSON object: %w; left out", err)
-	case row.Schema != Schema: // its fields may well have other types
-		return fmt.Errorf("row of schema %d, this program reads schema %d; left out", row.Schema, Schema)
-	case err != nil:
-		return fmt.Errorf("%w; left out", err)
 	case row.CellID == "":
 		return errors.New("row without cell_id; left out")
 	case row.Status != StatusOK && row.Status != StatusSkipped && row.Status != StatusError:
 		return fmt.Errorf("row with unknown status %q; left out", row.Status)
+	}
+	return nil
+}
+
+// decode reads one line into v, whose schema field is given too.
+func decode(line []byte, v any, schema *int) error {
+	if len(line) > maxLine {
+		return fmt.Errorf("longer than the %d bytes a row may have; left out", maxLine)
+	}
+	err := json.Unmarshal(line, v)
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case err != nil && !errors.As(err, &mistyped):
+		return fmt.Errorf("not a whole JSON object: %w; left out", err)
+	case *schema != Schema: // its fields may well have other types
+		return fmt.Errorf("row of schema %d, this program reads schema %d; left out", *schema, Schema)
+	case err != nil:
+		return fmt.Errorf("%w; left out", err)
 	}
 	return nil
 }

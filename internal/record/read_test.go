@@ -101,7 +101,7 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		rows, warnings, err := read(bytes.NewReader(data), "f")
+		rows, warnings, err := read(bytes.NewReader(data), "f", parse)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -206,7 +206,7 @@ func TestAppendWithoutSpace(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(s.size) + 50, Max: before.Max}); err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(s.rows.size) + 50, Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
 	big := row("b", 0, StatusOK)
@@ -317,5 +317,51 @@ func TestUnknownIsAbsent(t *testing.T) {
 		if !slices.Contains(asked, k) {
 			t.Errorf("%s: present in a row without measurement: %s", k, line)
 		}
+	}
+}
+
+func TestKVPointsSurviveAKill(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := int64(1)
+	for _, asked := range []int{64, 128} {
+		if err := s.AppendKV(&KVRecord{Model: "m", KVTypeK: "f16", Asked: asked, Tokens: asked, UsedBytes: used}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, KVFile)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"schema":1,"mod`); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	if s, err = Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.AppendKV(&KVRecord{Model: "m", KVTypeK: "f16", Asked: 128, Tokens: 128, UsedBytes: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Warnings) != 1 {
+		t.Errorf("warnings %v, want the torn line", s.Warnings)
+	}
+	points, warnings, err := ReadKV(path)
+	if err != nil || len(warnings) > 0 || len(points) != 2 || points[1].Asked != 128 || points[1].UsedBytes != 2 {
+		t.Errorf("points %+v, warnings %v, %v; want 64 and the later 128", points, warnings, err)
+	}
+	if none, _, err := ReadKV(filepath.Join(t.TempDir(), KVFile)); err != nil || none != nil {
+		t.Errorf("no file: %v, %v", none, err)
 	}
 }

@@ -1,0 +1,75 @@
+package record
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// KVFile is the name of the file of KVRecords in a run directory, and
+// KVTornFile that of the copy of what a killed run left half written there.
+const (
+	KVFile     = "kv_measurements.jsonl"
+	KVTornFile = "kv_measurements.torn"
+)
+
+// KVRecord is what the cache of one model held at one length.
+type KVRecord struct {
+	Schema    int    `json:"schema"`
+	Model     string `json:"model"`
+	Backend   string `json:"backend"` // that it was inspected on
+	Synthetic bool   `json:"synthetic"`
+	Device    string `json:"device,omitempty"`
+	KVTypeK   string `json:"kv_type_k"`
+	KVTypeV   string `json:"kv_type_v"`
+
+	Asked            int   `json:"asked"`          // tokens
+	Tokens           int   `json:"tokens"`         // less than Asked when the model has fewer positions
+	PrefillTokens    int   `json:"prefill_tokens"` // of Tokens, by prefill; the others by decode
+	PrefillUsedBytes int64 `json:"prefill_used_bytes"`
+	UsedBytes        int64 `json:"used_bytes"`         // payload at Tokens
+	ClearedUsedBytes int64 `json:"cleared_used_bytes"` // payload after clearing
+	AllocBytes       int64 `json:"alloc_bytes"`        // reserved for K and V
+	NCtx             int   `json:"n_ctx"`              // positions reserved
+
+	// Memory in use with the cache filled, and after its context was freed: of
+	// the whole GPU, all processes; and of the worker on the host.
+	GPUUsedBytes      *int64 `json:"gpu_used_bytes,omitempty"`
+	GPUUsedAfterBytes *int64 `json:"gpu_used_after_bytes,omitempty"`
+	HostRSSBytes      *int64 `json:"host_rss_bytes,omitempty"`
+	HostRSSAfterBytes *int64 `json:"host_rss_after_bytes,omitempty"`
+
+	WeightsBytes int64      `json:"weights_bytes"`
+	ModelInfo    *ModelInfo `json:"model_info,omitempty"`
+}
+
+// ReadKV returns the points of a KVFile as Read does rows; none when there is
+// no such file. Of points measured twice the last is kept.
+func ReadKV(path string) (points []KVRecord, warnings []error, err error) {
+	all, warnings, err := readFile(path, func(line []byte, r *KVRecord) error {
+		if err := decode(line, r, &r.Schema); err != nil {
+			return err
+		}
+		if r.Model == "" || r.Tokens < 1 {
+			return errors.New("KV point without model or tokens; left out")
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	type key struct {
+		model, k, v string
+		asked       int
+	}
+	at := map[key]int{}
+	for _, r := range all {
+		k := key{r.Model, r.KVTypeK, r.KVTypeV, r.Asked}
+		if i, seen := at[k]; seen {
+			points[i] = r
+			continue
+		}
+		at[k] = len(points)
+		points = append(points, r)
+	}
+	return points, warnings, err
+}
