@@ -41,6 +41,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	flash := fs.String("flash-attn", "on", "on, off or auto")
 	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph or host")
 	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
+	noDeviceTimes := fs.Bool("no-device-times", false, "record no events on the GPU's stream")
 	asJSON := fs.Bool("json", false, "print JSON")
 	if err := parse(fs, "probe --model FILE [flags]", args, io.out); err != nil {
 		return err
@@ -67,7 +68,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	defer s.Close()
 	row := wire.Row{
 		Context:      wire.ContextSpec{NCtx: *prompt + *gen, Batch: 1, TypeK: "f16", TypeV: "f16"},
-		PromptTokens: *prompt, GenTokens: *gen, Seed: 42,
+		PromptTokens: *prompt, GenTokens: *gen, Seed: 42, NoDeviceTimes: *noDeviceTimes,
 	}
 	if *uncached {
 		row.DecodeMode = "uncached"

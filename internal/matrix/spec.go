@@ -20,6 +20,8 @@
 //	        for each kv type
 //	          for each scenario  // its warm-ups come before repetition 0
 //
+// with one exception: models on the CPU come after all others of a launch, since
+// they are the slowest by far and a run that is cut short should have the rest.
 // Backends thus alternate within a launch, and one scenario's repetitions are
 // spread over the life of the worker.
 package matrix

@@ -93,7 +93,11 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil
 	}
 	c.Clear()
-	c.TimeOnDevice(1 + r.GenTokens)
+	if r.NoDeviceTimes {
+		c.TimeOnDevice(0)
+	} else {
+		c.TimeOnDevice(1 + r.GenTokens)
+	}
 
 	// A collection in the middle of a phase would be time the model did not
 	// take; what the phases allocate is a few kilobytes.

@@ -148,6 +148,10 @@ type Row struct {
 	GenTokens    int         `json:"gen_tokens"`
 	DecodeMode   string      `json:"decode_mode"` // "cached" or "uncached"
 	Seed         int64       `json:"seed"`        // selects the prompt text
+
+	// NoDeviceTimes leaves out the events on the GPU's stream, to see what
+	// taking them costs.
+	NoDeviceTimes bool `json:"no_device_times,omitempty"`
 }
 
 // RowReply is one measurement. Times are CLOCK_MONOTONIC nanoseconds, the same
@@ -195,6 +199,7 @@ type KV struct {
 // KVReply answers KV.
 type KVReply struct {
 	Info   ModelInfo `json:"info"`
+	Device string    `json:"device"` // that holds the weights
 	Points []KVPoint `json:"points"` // one per asked length, in order
 }
 
@@ -210,4 +215,11 @@ type KVPoint struct {
 	AllocBytes       int64 `json:"alloc_bytes"` // reserved by the engine for n_ctx positions
 	NCtx             int   `json:"n_ctx"`       // positions reserved: Tokens, padded
 	Tensors          int   `json:"tensors"`     // K and V tensors with a payload
+
+	// Memory in use with the cache filled and after its context was freed: of
+	// the whole GPU, all processes, and of this process on the host.
+	GPUUsedBytes      *int64 `json:"gpu_used_bytes,omitempty"`
+	GPUUsedAfterBytes *int64 `json:"gpu_used_after_bytes,omitempty"`
+	HostRSSBytes      *int64 `json:"host_rss_bytes,omitempty"`
+	HostRSSAfterBytes *int64 `json:"host_rss_after_bytes,omitempty"`
 }

@@ -75,7 +75,10 @@ struct event_timer::state {
         bool computed = false;
     };
     std::vector<call> calls;
+    size_t limit = 0; // calls that were asked for; there may be room for more
     size_t begun = 0; // calls since start()
+
+    bool timing() const { return begun > 0 && begun <= limit; }
 
     void record(cu_event e) {
         ggml_backend_event event = {ggml_backend_get_device(backend), e};
@@ -101,7 +104,7 @@ event_timer::~event_timer() {
 }
 
 ggml_status event_timer::compute(ggml_backend_t backend, ggml_cgraph *graph) {
-    if (s->begun == 0 || s->begun > s->calls.size()) { // not asked to time this call
+    if (!s->timing()) {
         return s->compute(backend, graph);
     }
     auto &c = s->calls[s->begun - 1];
@@ -115,6 +118,9 @@ ggml_status event_timer::compute(ggml_backend_t backend, ggml_cgraph *graph) {
 }
 
 bool event_timer::start(llama_context *ctx, size_t calls) {
+    if (!s && calls == 0) {
+        return false;
+    }
     if (!s) {
         ggml_backend_t backend = cuda().usable ? gpu_backend_of(ctx) : nullptr;
         if (!backend || !backend->iface.event_record) {
@@ -136,8 +142,9 @@ bool event_timer::start(llama_context *ctx, size_t calls) {
     for (auto &c : s->calls) {
         c.computed = false;
     }
+    s->limit = calls;
     s->begun = 0;
-    return true;
+    return calls > 0;
 }
 
 void event_timer::enter() {
@@ -148,14 +155,14 @@ void event_timer::enter() {
     s->begun++;
     // The entry is only needed where a phase begins: prefill is the first call
     // after start(), decode begins with the second.
-    if (s->begun <= 2 && s->begun <= s->calls.size()) {
+    if (s->begun <= 2 && s->timing()) {
         s->record(s->calls[s->begun - 1].entry);
     }
 }
 
 double event_timer::busy_ms(size_t call) const {
     float ms = -1;
-    if (!s || call >= s->begun || call >= s->calls.size() || !s->calls[call].computed ||
+    if (!s || call >= s->begun || call >= s->limit || !s->calls[call].computed ||
         cuda().elapsed(&ms, s->calls[call].first, s->calls[call].last)) {
         return -1;
     }
@@ -164,7 +171,7 @@ double event_timer::busy_ms(size_t call) const {
 
 double event_timer::span_ms(size_t from, size_t to) const {
     float ms = -1;
-    if (!s || from > 1 || to < from || to >= s->begun || to >= s->calls.size() || !s->calls[to].computed ||
+    if (!s || from > 1 || to < from || to >= s->begun || to >= s->limit || !s->calls[to].computed ||
         cuda().elapsed(&ms, s->calls[from].entry, s->calls[to].last)) {
         return -1;
     }
