@@ -198,6 +198,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
+	cpuLast(groups)
 	limits := make([]rowLimit, len(groups))
 	for launch := range r.plan.Spec.Launches {
 		for i := range groups {
