@@ -8,6 +8,9 @@ SHELL := /bin/bash
 
 # NVIDIA's header declares what it deprecates, and go-nvml binds all of it.
 export CGO_CFLAGS = -O2 -g -Wno-deprecated-declarations
+# It leaves NVML's symbols open until they are called, which a linker that binds
+# everything at the start would turn into a program that does not start.
+export CGO_LDFLAGS = -O2 -g -Wl,-z,lazy
 
 GO = $(firstword $(wildcard toolchain/go/bin/go) go)
 BUILD := build/cmake

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/matrix"
 	"github.com/phasebench/phasebench/internal/models"
+	"github.com/phasebench/phasebench/internal/power"
 	"github.com/phasebench/phasebench/internal/progress"
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/rundir"
@@ -194,7 +196,15 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	}
 	defer log.Close()
 	launcher.Log = log
-	env, err := j.environment(host, io)
+	gpu := j.watchGPU(host, io)
+	if gpu != nil {
+		defer func() {
+			if err := gpu.Close(); err != nil {
+				fmt.Fprintf(io.err, "warning: %v\n", err)
+			}
+		}()
+	}
+	env, err := j.environment(host, gpu, io)
 	if err != nil {
 		return err
 	}
@@ -204,6 +214,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	})
 	defer release()
 	opts := runner.Options{RunID: j.setup.RunID, Launcher: launcher, Host: host, Rows: rows, Sink: store, Stop: stop}
+	if gpu != nil {
+		opts.Telemetry = gpu
+	}
 	var printer *progress.Printer
 	if !quiet {
 		printer = progress.New(os.Stderr)
@@ -283,12 +296,28 @@ func (j *job) open() (*record.Store, []record.Record, error) {
 	return store, rows, err
 }
 
+// watchGPU begins to sample the GPU if a cell of the plan asks for it. It
+// returns nil if there is nothing to sample.
+func (j *job) watchGPU(host runner.Host, io stdio) *power.Telemetry {
+	if !slices.ContainsFunc(j.plan.Cells, func(c matrix.Cell) bool { return c.Backend.Device == "cuda" }) {
+		return nil
+	}
+	t, warning := power.Open(j.dir, host.Devices.Devices)
+	if warning != "" {
+		fmt.Fprintf(io.err, "warning: %s\n", warning)
+	}
+	return t
+}
+
 // environment describes this machine in the run's folder and warns when a
 // resumed run was started on another one.
-func (j *job) environment(host runner.Host, io stdio) (environ.Environment, error) {
+func (j *job) environment(host runner.Host, gpu *power.Telemetry, io stdio) (environ.Environment, error) {
 	env := environ.Environment{
 		Machine: environ.Collect("/"), Engine: host.Devices, Build: environ.ReadBuild(),
 		ConfigPath: j.setup.MatrixPath, ConfigHash: j.plan.Spec.Hash,
+	}
+	if gpu != nil {
+		env.GPUs = []environ.GPU{gpu.Describe()}
 	}
 	if !j.fresh {
 		before, err := environ.Read(j.dir)
