@@ -123,7 +123,8 @@ func TestDifferences(t *testing.T) {
 	}
 	b.CPUModel, b.ConfigHash = "B", "1"
 	b.Engine.Devices = []wire.Device{{Kind: "gpu", Description: "NVIDIA H200"}}
-	want := []string{`CPU was "A", is "B"`, `GPU was "", is "NVIDIA H200"`, `configuration was "0", is "1"`}
+	b.GPUs = []GPU{{PowerLimitW: ptr(500.0)}}
+	want := []string{`CPU was "A", is "B"`, `GPU was "", is "NVIDIA H200"`, `GPU power limit was "", is "500 W"`, `configuration was "0", is "1"`}
 	if d := Differences(a, b); !reflect.DeepEqual(d, want) {
 		t.Errorf("got %q, want %q", d, want)
 	}
