@@ -17,6 +17,7 @@ Prints every pair and the geometric mean of ours over theirs with a bootstrap
   --model FILE        GGUF file (default: a synthetic gpt2, made at first use)
   --pairs N           default 20
   --threads N         default: the physical cores
+  --metric M          only decode, or only prefill
   --gpu               on the CUDA device, after make cuda
   --env K=V           environment of both sides; may be repeated
   --llama-bench FILE  use this binary instead of building one
@@ -30,17 +31,18 @@ misuse() { say "$@"; usage >&2; exit 2; }
 # count FLAG VALUE LEAST
 count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
 
-model='' pairs=20 threads='' gpu=0 peer='' out='' environment=()
+model='' pairs=20 threads='' gpu=0 peer='' out='' environment=() metrics=(decode prefill)
 while [ $# -gt 0 ]; do
     case $1 in
         --gpu) gpu=1 ;;
         -h | --help) usage; exit 0 ;;
-        --model | --pairs | --threads | --env | --llama-bench | --out)
+        --model | --pairs | --threads | --metric | --env | --llama-bench | --out)
             [ $# -ge 2 ] || misuse "$1 needs a value"
             case $1 in
                 --model) model=$2 ;;
                 --pairs) count "$1" "$2" 2; pairs=$2 ;;
                 --threads) count "$1" "$2" 1; threads=$2 ;;
+                --metric) [[ $2 == decode || $2 == prefill ]] || misuse "--metric is decode or prefill, not $2"; metrics=("$2") ;;
                 --env) [[ $2 == [A-Za-z_]*=* ]] || misuse "--env needs NAME=VALUE, not $2"; environment+=("$2") ;;
                 --llama-bench) peer=$2 ;;
                 --out) out=$2 ;;
@@ -129,7 +131,7 @@ mkdir -p "$(dirname "$out")"
 echo pair,metric,side,position,rep,tokens,ms >"$out"
 for ((pair = 1; pair <= pairs; pair++)); do
     if ((pair % 2)); then order=(ours peer); else order=(peer ours); fi
-    for metric in decode prefill; do
+    for metric in "${metrics[@]}"; do
         for position in 0 1; do
             side=${order[position]}
             if ! times=$(measure "$side" $metric); then
