@@ -134,7 +134,7 @@ for ((pair = 1; pair <= pairs; pair++)); do
     for metric in "${metrics[@]}"; do
         for position in 0 1; do
             side=${order[position]}
-            if ! times=$(measure "$side" $metric); then
+            if ! times=$(measure "$side" "$metric"); then
                 tail -n 20 "$errors" "$answer" >&2
                 die "pair $pair: no $metric times from $side; what it said is above"
             fi
