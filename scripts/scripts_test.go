@@ -1,5 +1,5 @@
-// Package scripts_test runs the shell scripts of this folder the way a user
-// does, against servers and files that the tests make.
+// Package scripts_test runs the scripts of this folder the way a user does,
+// against servers and files that the tests make.
 package scripts_test
 
 import (
@@ -43,6 +43,31 @@ func TestUsage(t *testing.T) {
 				t.Errorf("--help: exit code %d, want 0 and a usage line:\n%s", code, out)
 			}
 			if out, code = run(t, nil, script, "--no-such-flag"); code != 2 {
+				t.Errorf("unknown flag: exit code %d, want 2:\n%s", code, out)
+			}
+		})
+	}
+}
+
+func TestPython(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not installed: the Python scripts go unchecked")
+	}
+	scripts, err := filepath.Glob("*.py")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts found: %v", err)
+	}
+	env := []string{"PYTHONPYCACHEPREFIX=" + t.TempDir()}
+	for _, script := range scripts {
+		t.Run(script, func(t *testing.T) {
+			if out, code := run(t, env, "-c", "python3 -m py_compile "+script); code != 0 {
+				t.Fatalf("syntax errors:\n%s", out)
+			}
+			out, code := run(t, env, "-c", "./"+script+" --help")
+			if code != 0 || !strings.Contains(out, "usage: scripts/"+script) {
+				t.Errorf("--help: exit code %d, want 0 and a usage line:\n%s", code, out)
+			}
+			if out, code = run(t, env, "-c", "./"+script+" --no-such-flag"); code != 2 {
 				t.Errorf("unknown flag: exit code %d, want 2:\n%s", code, out)
 			}
 		})
