@@ -31,6 +31,9 @@ type Options struct {
 	RateUSDPerHour *float64
 	Blend          string // name of a blend; empty for the pricing file's default
 
+	KV          []record.KVRecord // what caches held, length by length
+	DeviceBytes map[string]int64  // memory of the devices in the rows, by name
+
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
 	// when that is not known.
 	PlannedRows int
@@ -44,6 +47,7 @@ type Analysis struct {
 	Synthetic      []string // models whose weights are random numbers
 
 	Blend  econ.Blend
+	Packs  []econ.Request // shapes of requests to price
 	Prices Prices
 	Carbon *pricing.Region
 
@@ -51,16 +55,25 @@ type Analysis struct {
 	Groups     []*Group   // groups with at least one measured row
 	Configs    []*Config  // each over its scenarios
 	Rankings   []*Ranking // one per price that any configuration has
+	Models     []*Model
 	KV         []KV
+	KVPoints   []Point
 	OneTime    []OneTime
+	Graphs     []Graphs // pairs of backends that differ in CUDA graphs only
+	Tests      []BackendTest
+	Uncached   []Uncached // cells with and without the KV cache
+	Checks     []Check    // validation
+	Claims     []Claim    // of TR123
 	Warnings   []Warning
+
+	deviceBytes map[string]int64
 }
 
 // Analyze analyses the rows of a run; each key must appear at most once, as
 // record.Latest leaves them. Rows without any measured one give an analysis
 // that says so. An error means that the options do not fit.
 func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
-	a := &Analysis{Carbon: opts.Carbon}
+	a := &Analysis{Carbon: opts.Carbon, deviceBytes: opts.DeviceBytes}
 	if opts.Pricing == nil {
 		opts.Pricing = &pricing.Pricing{}
 	}
@@ -82,9 +95,21 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 		return nil, err
 	}
 	a.Rankings = rankings(a.Configs, &w)
-	a.KV = kvRows(a.Groups, modelInfos(rows), &w)
+	a.Packs = opts.Pricing.Packs()
+	a.Models = models(a.Groups, rows, opts.KV)
+	a.KV = kvRows(a.Groups, a.Models, &w)
+	a.KVPoints = points(opts.KV, &w)
 	a.OneTime = oneTimes(rows)
+	if a.Graphs, err = a.graphPairs(); err != nil {
+		return nil, err
+	}
+	a.Tests = a.backendTests()
+	a.Uncached = a.uncached()
 	a.warn(opts, &w)
+	a.Checks = a.validate()
+	if a.Claims, err = a.claims(); err != nil {
+		return nil, err
+	}
 	a.Warnings = w.list
 	return a, nil
 }

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
 )
@@ -25,19 +27,62 @@ func (k KV) PaddingBytes() *int64 {
 	return &p
 }
 
-// modelInfos collects the shape of each model from the rows that carry it.
-func modelInfos(rows []record.Record) map[string]*record.ModelInfo {
-	out := map[string]*record.ModelInfo{}
+// Model is what is known of a model besides its speed.
+type Model struct {
+	Name         string
+	Info         *record.ModelInfo // nil when no row carries it
+	WeightsBytes *int64            // of the file; as loaded when no KV point tells
+	Workspace    *int64            // work buffers of the engine, the largest seen
+	KVTypes      [][2]string       // of the caches measured, K and V
+	Device       string            // that it was measured on first
+}
+
+// models collects what rows and KV points say about each model, in order of
+// the groups.
+func models(groups []*Group, rows []record.Record, points []record.KVRecord) []*Model {
+	var out []*Model
+	byName := map[string]*Model{}
+	for _, g := range groups {
+		m := byName[g.Model]
+		if m == nil {
+			m = &Model{Name: g.Model, Device: g.Device}
+			byName[g.Model] = m
+			out = append(out, m)
+		}
+		if kv := [2]string{g.KVTypeK, g.KVTypeV}; !slices.Contains(m.KVTypes, kv) {
+			m.KVTypes = append(m.KVTypes, kv)
+		}
+	}
+	for i := range points {
+		if m := byName[points[i].Model]; m != nil {
+			m.Info, m.WeightsBytes = points[i].ModelInfo, &points[i].WeightsBytes
+		}
+	}
 	for i := range rows {
-		if info := rows[i].ModelInfo; info != nil && out[rows[i].Model] == nil {
-			out[rows[i].Model] = info
+		r := &rows[i]
+		m := byName[r.Model]
+		if m == nil {
+			continue
+		}
+		if m.Info == nil {
+			m.Info = r.ModelInfo
+		}
+		if m.WeightsBytes == nil {
+			m.WeightsBytes = r.WeightsBytes
+		}
+		if r.ComputeBytes != nil && (m.Workspace == nil || *r.ComputeBytes > *m.Workspace) {
+			m.Workspace = r.ComputeBytes
 		}
 	}
 	return out
 }
 
 // kvRows returns a row for each cached group that has its payload.
-func kvRows(groups []*Group, infos map[string]*record.ModelInfo, w *warnings) []KV {
+func kvRows(groups []*Group, models []*Model, w *warnings) []KV {
+	infos := map[string]*record.ModelInfo{}
+	for _, m := range models {
+		infos[m.Name] = m.Info
+	}
 	var out []KV
 	for _, g := range groups {
 		first := g.Rows[0]
@@ -68,7 +113,13 @@ func kvRows(groups []*Group, infos map[string]*record.ModelInfo, w *warnings) []
 	return out
 }
 
+// kvFormula is econ.KVBytes of one sequence.
 func kvFormula(info *record.ModelInfo, typeK, typeV string, positions int) (int64, error) {
+	per, err := kvPerToken(info, typeK, typeV)
+	return per * int64(positions), err
+}
+
+func kvPerToken(info *record.ModelInfo, typeK, typeV string) (int64, error) {
 	k, err := econ.ElemTypeNamed(typeK)
 	if err != nil {
 		return 0, err
@@ -77,6 +128,31 @@ func kvFormula(info *record.ModelInfo, typeK, typeV string, positions int) (int6
 	if err != nil {
 		return 0, err
 	}
-	shape := econ.KVShape{Layers: info.Layers, KVHeads: info.KVHeads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV}
-	return econ.KVBytes(shape, k, v, 1, positions)
+	return econ.KVBytesPerToken(econ.KVShape{Layers: info.Layers, KVHeads: info.KVHeads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV}, k, v)
+}
+
+// Point is the cache of one model at one length, against the formula.
+type Point struct {
+	record.KVRecord
+	FormulaBytes *int64 // nil when the model's shape is not known
+	Exact        *bool  // payload after prefill and at Tokens as the formula has it, and none after clearing
+}
+
+func points(records []record.KVRecord, w *warnings) []Point {
+	var out []Point
+	for _, r := range records {
+		p := Point{KVRecord: r}
+		if r.ModelInfo != nil {
+			per, err := kvPerToken(r.ModelInfo, r.KVTypeK, r.KVTypeV)
+			if err != nil {
+				w.add(r.Model, "no KV formula: %v", err)
+			} else {
+				formula := per * int64(r.Tokens)
+				exact := r.UsedBytes == formula && r.PrefillUsedBytes == per*int64(r.PrefillTokens) && r.ClearedUsedBytes == 0
+				p.FormulaBytes, p.Exact = &formula, &exact
+			}
+		}
+		out = append(out, p)
+	}
+	return out
 }

@@ -1,6 +1,9 @@
 package analyze
 
-import "github.com/phasebench/phasebench/internal/record"
+import (
+	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/stats"
+)
 
 // OneTime is what a launch costs before its first measured row.
 type OneTime struct {
@@ -10,6 +13,12 @@ type OneTime struct {
 	ContextMs      *float64 // creating contexts and their buffers, summed
 	Warmups        int
 	WarmupMs       *float64 // prefill and decode of the warm-ups, summed
+
+	// The first row of the launch beyond the median of the later warm-ups of
+	// its scenario: loading kernels in prefill, and with CUDA graphs the first
+	// capture in decode. Nil when there is no later warm-up. May be negative
+	// by noise.
+	FirstPrefillExtraMs, FirstDecodeExtraMs *float64
 }
 
 // oneTimes returns a row for each launch that recorded any such cost, in order
@@ -21,6 +30,8 @@ func oneTimes(rows []record.Record) []OneTime {
 	}
 	at := map[launch]int{}
 	var out []OneTime
+	var firsts []*record.Record // row of each launch
+	var prefill, decode [][]float64
 	for i := range rows {
 		r := &rows[i]
 		if r.Status != record.StatusOK || !r.Warmup && r.LoadMs == nil && r.ContextMs == nil {
@@ -32,6 +43,7 @@ func oneTimes(rows []record.Record) []OneTime {
 			j = len(out)
 			at[key] = j
 			out = append(out, OneTime{Model: r.Model, Backend: r.Backend, Launch: r.Launch})
+			firsts, prefill, decode = append(firsts, r), append(prefill, nil), append(decode, nil)
 		}
 		o := &out[j]
 		o.LoadMs = sum(o.LoadMs, r.LoadMs)
@@ -39,9 +51,27 @@ func oneTimes(rows []record.Record) []OneTime {
 		if r.Warmup {
 			o.Warmups++
 			o.WarmupMs = sum(sum(o.WarmupMs, r.PrefillMs), r.DecodeMs)
+			if first := firsts[j]; r != first && r.CellID == first.CellID && lacks(r) == nil {
+				prefill[j], decode[j] = append(prefill[j], *r.PrefillMs), append(decode[j], *r.DecodeMs)
+			}
+		}
+	}
+	for j, first := range firsts {
+		if first.Warmup && lacks(first) == nil {
+			out[j].FirstPrefillExtraMs = beyondMedian(*first.PrefillMs, prefill[j])
+			out[j].FirstDecodeExtraMs = beyondMedian(*first.DecodeMs, decode[j])
 		}
 	}
 	return out
+}
+
+func beyondMedian(v float64, others []float64) *float64 {
+	median, ok := stats.Percentile(others, 50)
+	if !ok {
+		return nil
+	}
+	extra := v - median
+	return &extra
 }
 
 // sum adds two numbers that may be absent; absent only when both are.

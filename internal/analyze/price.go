@@ -42,9 +42,41 @@ func newPrices(opts Options) (Prices, error) {
 		if err != nil {
 			return p, err
 		}
-		p.Scenario = &Price{Tier: tier.Name, USDPerHour: *tier.USDPerHour, Source: tier.Citation()}
+		price := scenario(tier)
+		p.Scenario = &price
 	}
 	return p, nil
+}
+
+// scenario is a tier as a price of hardware it does not belong to.
+func scenario(t *pricing.Tier) Price {
+	return Price{Tier: t.Name, USDPerHour: *t.USDPerHour, Source: t.Citation()}
+}
+
+// tier returns the tier of that name; nil when the file has none, as for a rate
+// given on the command line.
+func (p Prices) tier(name string) *pricing.Tier {
+	t, err := p.file.TierNamed(name)
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// All returns every tier of the pricing file as a price of a device: its own
+// rate, or a scenario.
+func (p Prices) All(device string) []Price {
+	var out []Price
+	own := ""
+	if p := p.Of(device); len(p) > 0 && p[0].Own {
+		out, own = p[:1], p[0].Tier
+	}
+	for i := range p.file.Tiers {
+		if t := &p.file.Tiers[i]; t.Name != own {
+			out = append(out, scenario(t))
+		}
+	}
+	return out
 }
 
 // Of returns the prices of a device: its own first if there is one, then the
@@ -102,16 +134,8 @@ func (a *Analysis) costs(device string, prefill, decode Rate) ([]Cost, error) {
 }
 
 func (a *Analysis) cost(price Price, prefill, decode Rate) (Cost, error) {
-	at := econ.Prices{USDPerHour: price.USDPerHour}
-	if a.Prices.Energy == nil {
-		prefill.PowerW, decode.PowerW = nil, nil // without a price, energy is no part of a cost
-	} else {
-		at.USDPerKWh = a.Prices.Energy.USDPerKWh
-	}
-	// A blend needs both phases' energy; one alone would be half a total.
-	if prefill.PowerW == nil || decode.PowerW == nil {
-		prefill.PowerW, decode.PowerW = nil, nil
-	}
+	prefill, decode = a.billable(prefill, decode)
+	at := a.at(price)
 	c := Cost{Price: price}
 	var err error
 	if c.Prefill, err = prefill.phase().CostPerM(at); err != nil {
@@ -125,6 +149,25 @@ func (a *Analysis) cost(price Price, prefill, decode Rate) (Cost, error) {
 	}
 	c.BlendCI, err = blendInterval(a.Blend, prefill, decode, at)
 	return c, err
+}
+
+// at returns a price of machine time with that of electricity.
+func (a *Analysis) at(p Price) econ.Prices {
+	at := econ.Prices{USDPerHour: p.USDPerHour}
+	if a.Prices.Energy != nil {
+		at.USDPerKWh = a.Prices.Energy.USDPerKWh
+	}
+	return at
+}
+
+// billable returns the rates without power unless it can be part of a cost:
+// electricity needs a price, and both phases' energy, since one alone would be
+// half a total.
+func (a *Analysis) billable(prefill, decode Rate) (Rate, Rate) {
+	if a.Prices.Energy == nil || prefill.PowerW == nil || decode.PowerW == nil {
+		prefill.PowerW, decode.PowerW = nil, nil
+	}
+	return prefill, decode
 }
 
 // blendInterval carries the intervals of times and powers into the blend; nil

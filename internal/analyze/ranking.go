@@ -10,7 +10,8 @@ import (
 type Config struct {
 	ConfigKey
 	Device          string
-	Scenarios       []string // measured, in the groups' order
+	Groups          []*Group // one for each scenario measured
+	Scenarios       []string // of them
 	Prefill, Decode Rate     // pooled over the scenarios
 	Costs           []Cost   // own price first, if any
 }
@@ -25,7 +26,7 @@ func configs(groups []*Group) []*Config {
 		var prefill, decode []Rate
 		for n < len(groups) && groups[n].ConfigKey == first.ConfigKey {
 			g := groups[n]
-			c.Scenarios = append(c.Scenarios, g.Scenario)
+			c.Groups, c.Scenarios = append(c.Groups, g), append(c.Scenarios, g.Scenario)
 			prefill, decode = append(prefill, g.Prefill), append(decode, g.Decode)
 			n++
 		}

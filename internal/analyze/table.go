@@ -1,22 +1,29 @@
 package analyze
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Table is rows of typed cells under named columns, for any renderer.
 type Table struct {
-	Name    string // file name without extension
+	Name    string // path in the run directory, with slashes, without extension
+	Section string // of TR123 that has this table; "" for none
 	Title   string // for people
 	Columns []Column
 	Rows    [][]any // cells: string, bool, int, int64, float64, or nil when absent
 	Notes   []string
+	Missing string // why there are no rows; "" when there are
 }
 
 // Column describes the cells under it.
 type Column struct {
 	Name   string // for machines: lower case, unit included
-	Title  string // for people, without unit
+	Title  string // for people, without unit; "" for Name
 	Unit   string // for people; "" for none
 	Digits int    // significant digits of floats for people; 0 for 4
+	Blank  bool   // often has nothing to say, so that being empty is no gap
 }
 
 // Add appends a row. It panics when the row does not fit the columns, which is
@@ -59,22 +66,55 @@ func (t *Table) DropEmpty() *Table {
 	if len(t.Rows) == 0 {
 		return t
 	}
-	out := &Table{Name: t.Name, Title: t.Title, Notes: t.Notes, Rows: make([][]any, len(t.Rows))}
+	out := &Table{Name: t.Name, Section: t.Section, Title: t.Title, Notes: t.Notes, Rows: make([][]any, len(t.Rows))}
 	for i, c := range t.Columns {
-		empty := true
-		for _, row := range t.Rows {
-			if row[i] != nil && row[i] != "" {
-				empty = false
-				break
-			}
-		}
-		if empty {
+		if t.empty(i) {
 			continue
 		}
 		out.Columns = append(out.Columns, c)
 		for r, row := range t.Rows {
 			out.Rows[r] = append(out.Rows[r], row[i])
 		}
+	}
+	return out
+}
+
+// empty reports whether a column has no value in any row.
+func (t *Table) empty(column int) bool {
+	for _, row := range t.Rows {
+		if row[column] != nil && row[column] != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// gaps says what a column without any value lacks, by words in its name; the
+// first that fits counts.
+var gaps = []struct{ words, lacks string }{
+	{"cuda gap", "times from CUDA events"},
+	{"power watts _w. _w _j_ joules energy kwh gco2 infra_pct blend_total total_usd", "power of both phases (and a price of electricity or a carbon intensity where they enter)"},
+	{"gpu clock temp", "telemetry of a GPU"},
+	{"usd tier months rate cost", "a price of that kind"},
+	{"ci half sd cv lo hi pct t df p cohens", "enough repetitions"},
+}
+
+// Lacking returns what it takes to fill the columns without any value, and
+// those columns, in a table that has rows.
+func (t *Table) Lacking() map[string][]string {
+	out := map[string][]string{}
+	for i, c := range t.Columns {
+		if len(t.Rows) == 0 || c.Blank || !t.empty(i) {
+			continue
+		}
+		lacks := "rows that carry it"
+		for _, g := range gaps {
+			if slices.ContainsFunc(strings.Fields(g.words), func(w string) bool { return strings.Contains(c.Name, w) }) {
+				lacks = g.lacks
+				break
+			}
+		}
+		out[lacks] = append(out[lacks], c.Name)
 	}
 	return out
 }

@@ -23,6 +23,8 @@ type Pricing struct {
 	Blends   []Blend `yaml:"blends"`   // default econ.Profiles
 	Scenario string  `yaml:"scenario"` // tier to show beside a device's own; none when empty
 	Tiers    []Tier  `yaml:"tiers"`
+
+	Requests []Request `yaml:"requests"` // product shapes to price; default econ.Packs
 }
 
 // Source is where a figure comes from.
@@ -46,12 +48,26 @@ type Blend struct {
 	Input float64 `yaml:"input"` // share of prompt tokens, in [0,1]
 }
 
+// Request is a named shape of request.
+type Request struct {
+	Name         string `yaml:"name"`
+	PromptTokens int    `yaml:"prompt_tokens"` // >= 0
+	GenTokens    int    `yaml:"gen_tokens"`    // >= 0
+}
+
 // Tier is one price of machine time: either a rate or hardware to be
 // amortised.
 type Tier struct {
 	Name       string    `yaml:"name"`
 	USDPerHour *float64  `yaml:"usd_per_hour"` // >= 0; filled in from Hardware when that is given
 	Hardware   *Hardware `yaml:"hardware"`
+	// BoughtUSD is what the machine behind USDPerHour costs to buy, where the
+	// rate is not made from Hardware; >= 0.
+	BoughtUSD *float64 `yaml:"bought_usd"`
+	// Provider and Term sort rented tiers: who rents them out, and "on-demand",
+	// "spot", "1yr" or "3yr". Both may be empty.
+	Provider string `yaml:"provider"`
+	Term     string `yaml:"term"`
 	// Devices are the devices this is the own rate of: patterns as of
 	// path.Match against the engine's device name, without regard to case.
 	Devices []string `yaml:"devices"`
@@ -92,12 +108,21 @@ func (p *Pricing) check(f *file) {
 		f.checkf("$.blend", err == nil, "%v", err)
 	}
 
+	var requests names
+	for i, r := range p.Requests {
+		at := fmt.Sprintf("$.requests[%d]", i)
+		requests.add(f, at, r.Name)
+		f.checkf(at, r.PromptTokens >= 0 && r.GenTokens >= 0, "prompt_tokens and gen_tokens must be >= 0")
+	}
+
 	var tiers names
 	for i := range p.Tiers {
 		t, at := &p.Tiers[i], fmt.Sprintf("$.tiers[%d]", i)
 		tiers.add(f, at, t.Name)
 		f.checkSource(at, t.Source)
 		t.checkRate(f, at)
+		f.checkf(at+".bought_usd", t.BoughtUSD == nil || *t.BoughtUSD >= 0 && t.Hardware == nil, "bought_usd must be >= 0, and hardware has a price of its own")
+		f.checkf(at+".term", slices.Contains([]string{"", "on-demand", "spot", "1yr", "3yr"}, t.Term), "term %q is none of on-demand, spot, 1yr, 3yr", t.Term)
 		for j, pattern := range t.Devices {
 			_, err := path.Match(pattern, "")
 			f.checkf(fmt.Sprintf("%s.devices[%d]", at, j), err == nil && pattern != "", "%q is no pattern of device names", pattern)
@@ -121,6 +146,26 @@ func (t *Tier) checkRate(f *file, at string) {
 		f.checkf(at+".hardware", err == nil, "%v", err)
 		t.USDPerHour = &rate
 	}
+}
+
+// PurchaseUSD returns what the machine costs to buy; nil for one that is rented.
+func (t *Tier) PurchaseUSD() *float64 {
+	if t.Hardware != nil {
+		return &t.Hardware.PriceUSD
+	}
+	return t.BoughtUSD
+}
+
+// Packs returns the request shapes to price.
+func (p *Pricing) Packs() []econ.Request {
+	if len(p.Requests) == 0 {
+		return econ.Packs()
+	}
+	var out []econ.Request
+	for _, r := range p.Requests {
+		out = append(out, econ.Request(r))
+	}
+	return out
 }
 
 // names finds entries without a name and names used twice.

@@ -2,11 +2,14 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/analyze"
@@ -59,6 +62,12 @@ func FromDir(dir string, opts Options) (*Result, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
+	points, torn, err := record.ReadKV(filepath.Join(dir, record.KVFile))
+	if err != nil {
+		problems = append(problems, err)
+	}
+	problems = append(problems, torn...)
+	how.KV, how.DeviceBytes = points, deviceBytes(env)
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
 		return nil, &ConfigError{err}
@@ -105,32 +114,73 @@ func environment(dir string) (*environ.Environment, error) {
 	return &env, nil
 }
 
-// Write writes the tables and report.md of an analysis into dir and returns
-// their paths. The environment may be nil.
+// deviceBytes returns the memory of the devices by the name rows give them.
+func deviceBytes(env *environ.Environment) map[string]int64 {
+	out := map[string]int64{}
+	if env != nil {
+		for _, d := range env.Engine.Devices {
+			out[d.Description] = d.TotalBytes
+		}
+	}
+	return out
+}
+
+// The files of a run directory that hold all tables, and the checks.
+const (
+	TablesFile     = "tables.json"
+	ValidationFile = "validation.json"
+	ReportFile     = "report.md"
+)
+
+// Write writes the tables, one CSV each and all as JSON, the validation and the
+// report of an analysis into dir and returns their paths. A table without rows
+// is in the JSON, saying why, and has no CSV; one of an earlier analysis is
+// removed. The environment may be nil.
 func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string, error) {
-	costs, err := a.CostPerMeasurement()
+	tables, err := a.Tables()
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
-	put := func(name string, content []byte) error {
-		path := filepath.Join(dir, name)
-		paths = append(paths, path)
-		return writeFile(path, content)
-	}
-	for _, t := range []*analyze.Table{costs, a.SummaryStats()} {
+	files := map[string][]byte{ReportFile: []byte(Render(a, tables, env))}
+	for _, t := range tables {
+		name := filepath.FromSlash(t.Name) + ".csv"
+		if t.Missing != "" {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			continue
+		}
 		var content bytes.Buffer
 		if err := CSV(&content, t); err != nil {
 			return nil, err
 		}
-		if err := put(t.Name+".csv", content.Bytes()); err != nil {
-			return nil, err
-		}
+		files[name] = content.Bytes()
 	}
-	if err := put("report.md", []byte(Render(a, env))); err != nil {
+	if files[TablesFile], err = JSON(tables); err != nil {
 		return nil, err
 	}
+	if files[ValidationFile], err = json.MarshalIndent(validation{a.Failed(), a.Checks, a.Claims}, "", "  "); err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := writeFile(path, files[name]); err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
 	return paths, nil
+}
+
+// validation is what ValidationFile holds.
+type validation struct {
+	Failed bool            `json:"failed"`
+	Checks []analyze.Check `json:"checks"`
+	Claims []analyze.Claim `json:"claims"`
 }
 
 // writeFile puts content at path by way of a temporary file beside it, so that

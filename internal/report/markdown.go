@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,8 +16,10 @@ import (
 // document is report.md while it is written.
 type document struct {
 	strings.Builder
-	a   *analyze.Analysis
-	env *environ.Environment // nil when the run directory has none
+	a      *analyze.Analysis
+	env    *environ.Environment // nil when the run directory has none
+	tables []*analyze.Table
+	shown  map[string]bool // tables that are in the text, by name
 }
 
 // paragraph writes text as a paragraph of its own.
@@ -30,11 +33,44 @@ func (d *document) item(format string, args ...any) { fmt.Fprintf(d, "- "+format
 
 func (d *document) table(t *analyze.Table) { d.WriteString(Markdown(t) + "\n") }
 
-// Render returns report.md. The environment may be nil.
-func Render(a *analyze.Analysis, env *environ.Environment) string {
-	d := &document{a: a, env: env}
+// find returns the table of that name, which is one of those analyze defines;
+// nil when it has no rows.
+func (d *document) find(name string) *analyze.Table {
+	i := slices.IndexFunc(d.tables, func(t *analyze.Table) bool { return t.Name == name })
+	if d.tables[i].Missing != "" {
+		return nil
+	}
+	d.shown[name] = true
+	return d.tables[i]
+}
+
+// section writes a heading and tables, of which those without rows are left
+// out; nothing when all are.
+func (d *document) section(title string, names ...string) {
+	first := true
+	for _, name := range names {
+		t := d.find(name)
+		if t == nil {
+			continue
+		}
+		if first {
+			d.heading(title)
+			first = false
+		} else {
+			d.paragraph("**%s.**", t.Title)
+		}
+		d.table(t)
+	}
+}
+
+// Render returns report.md. The tables are those of a; the environment may be
+// nil.
+func Render(a *analyze.Analysis, tables []*analyze.Table, env *environ.Environment) string {
+	d := &document{a: a, env: env, tables: tables, shown: map[string]bool{}}
 	for _, section := range []func(){
-		d.header, d.answer, d.accounting, d.latency, d.cost, d.kv, d.oneTime, d.notMeasured, d.warnings, d.definitions, d.reproduce,
+		d.header, d.answer, d.decisions, d.validation, d.accounting, d.notMeasured,
+		d.latency, d.cost, d.backends, d.kv, d.claims,
+		d.warnings, d.notComputed, d.definitions, d.reproduce, d.appendix,
 	} {
 		section()
 	}
@@ -172,7 +208,7 @@ func (d *document) latency() {
 			byLaunch++
 		}
 	}
-	d.table(d.a.LatencyTable())
+	d.table(d.find("tables/latency_by_scenario"))
 	switch byLaunch {
 	case len(d.a.Groups):
 		d.paragraph("Intervals (±) are over the means of independent launches.")
@@ -199,8 +235,8 @@ func (d *document) cost() {
 		return
 	}
 	d.heading("Cost")
-	t := d.a.CostTable()
-	if len(t.Rows) == 0 {
+	t := d.find("tables/phase_cost")
+	if t == nil {
 		d.paragraph("%s", noOwnRate)
 		return
 	}
@@ -233,30 +269,121 @@ func (d *document) prices() []analyze.Price {
 	return out
 }
 
+func (d *document) backends() {
+	d.section("Backends compared", "tables/backend_tests", "tables/graphs_speedup", "tables/graphs_speedup_by_scenario", "tables/graphs_capture", "tables/device_time", "tables/uncached")
+	d.section("One-time costs", "tables/one_time")
+}
+
 func (d *document) kv() {
-	if len(d.a.KV) == 0 {
+	checked, exact := 0, 0
+	count := func(is *bool) {
+		if is == nil {
+			return
+		}
+		checked++
+		if *is {
+			exact++
+		}
+	}
+	for _, k := range d.a.KV {
+		count(k.Exact)
+	}
+	for _, p := range d.a.KVPoints {
+		count(p.Exact)
+	}
+	if checked+len(d.a.KV)+len(d.a.KVPoints) == 0 {
 		return
 	}
 	d.heading("KV cache")
-	checked, exact := 0, 0
-	for _, k := range d.a.KV {
-		if k.Exact != nil {
-			checked++
-			if *k.Exact {
-				exact++
-			}
+	d.paragraph("Payload equals the formula exactly in %d of %d caches checked, filled by cells or length by length.", exact, checked)
+	for _, name := range []string{"kv_cache_analysis/kv_memory_empirical", "kv_cache_analysis/kv_crossover_points", "tables/mha_vs_gqa"} {
+		if t := d.find(name); t != nil {
+			d.paragraph("**%s.**", t.Title)
+			d.table(t)
 		}
 	}
-	d.paragraph("Payload equals the formula exactly in %d of %d cells checked; %d cells have a payload.", exact, checked, len(d.a.KV))
-	d.table(d.a.KVTable())
 }
 
-func (d *document) oneTime() {
-	if len(d.a.OneTime) == 0 {
-		return
+func (d *document) decisions() {
+	if len(d.a.Groups) > 0 {
+		d.section("Decisions", "tables/recommendations", "tables/decision_matrix")
 	}
-	d.heading("One-time costs")
-	d.table(d.a.OneTimeTable())
+}
+
+func (d *document) validation() {
+	counts := map[analyze.Outcome]int{}
+	for _, c := range d.a.Checks {
+		counts[c.Outcome]++
+	}
+	d.heading("Validation")
+	word := analyze.Pass
+	if d.a.Failed() {
+		word = analyze.Fail
+	}
+	d.paragraph("**%s**: %d checks hold, %d want a look, %d failed, %d cannot be tested here.",
+		word, counts[analyze.Pass], counts[analyze.Warn], counts[analyze.Fail], counts[analyze.Untested])
+	d.table(d.find("tables/invariants"))
+}
+
+func (d *document) claims() {
+	if len(d.a.Groups) > 0 {
+		d.section("The claims of TR123 on this run", "tables/claims")
+	}
+}
+
+// notComputed lists the tables and columns that this run's rows do not fill.
+func (d *document) notComputed() {
+	d.heading("What could not be computed")
+	before := d.Len()
+	for _, t := range d.tables {
+		if t.Missing != "" {
+			d.item("`%s`%s: %s", t.Name, ofSection(t), t.Missing)
+		}
+	}
+	columns, in := map[string]int{}, map[string][]string{}
+	for _, t := range d.tables {
+		for lacks, names := range t.Lacking() {
+			columns[lacks] += len(names)
+			in[lacks] = append(in[lacks], "`"+t.Name+"`")
+		}
+	}
+	for _, lacks := range slices.Sorted(maps.Keys(in)) {
+		d.item("%d columns of %s: need %s", columns[lacks], strings.Join(in[lacks], ", "), lacks)
+	}
+	if d.Len() == before {
+		d.WriteString("Nothing: every table and column has values.\n")
+	}
+	d.WriteString("\n")
+}
+
+func ofSection(t *analyze.Table) string {
+	if t.Section == "" {
+		return ""
+	}
+	return " (TR123 " + t.Section + ")"
+}
+
+// appendixRows is how many rows of a table the appendix shows; the CSV has all.
+const appendixRows = 60
+
+// appendix folds away the tables that no section shows, except those for
+// machines only.
+func (d *document) appendix() {
+	d.heading("More tables")
+	d.paragraph("Every table is also a CSV of its name, and all are in `%s`.", TablesFile)
+	for _, t := range d.tables {
+		if t.Missing != "" || d.shown[t.Name] || !strings.HasPrefix(t.Name, "tables/") {
+			continue
+		}
+		fmt.Fprintf(d, "<details><summary>%s%s: <code>%s</code></summary>\n\n", t.Title, ofSection(t), t.Name)
+		short := *t
+		if n := len(t.Rows); n > appendixRows {
+			short.Rows = t.Rows[:appendixRows]
+			short.Notes = append([]string{fmt.Sprintf("The first %d of %d rows.", appendixRows, n)}, t.Notes...)
+		}
+		d.table(&short)
+		d.WriteString("</details>\n\n")
+	}
 }
 
 func (d *document) notMeasured() {
@@ -264,7 +391,7 @@ func (d *document) notMeasured() {
 		return
 	}
 	d.heading("Not measured")
-	d.table(d.a.ReasonTable())
+	d.table(d.find("tables/not_measured"))
 	for _, r := range d.a.Accounting.Reasons {
 		if r.Status == record.StatusError {
 			d.item("%s: %s", r.Text, list(r.Cells))

@@ -1,7 +1,10 @@
 package report
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -34,6 +37,54 @@ func CSV(w io.Writer, t *analyze.Table) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// JSON writes tables for machines, {"tables": [...]}: each with its rows as
+// arrays in the order of its columns, a row a line, absent cells null, and why
+// it has none when it is empty.
+func JSON(tables []*analyze.Table) ([]byte, error) {
+	type column struct {
+		Name string `json:"name"`
+		Unit string `json:"unit,omitempty"`
+	}
+	var out bytes.Buffer
+	out.WriteString("{\"tables\": [")
+	for i, t := range tables {
+		var columns []column
+		for _, c := range t.Columns {
+			columns = append(columns, column{c.Name, c.Unit})
+		}
+		head, err := json.Marshal(struct {
+			Name    string   `json:"name"`
+			Section string   `json:"section,omitempty"`
+			Title   string   `json:"title"`
+			Missing string   `json:"missing,omitempty"`
+			Notes   []string `json:"notes,omitempty"`
+			Columns []column `json:"columns"`
+		}{t.Name, t.Section, t.Title, t.Missing, t.Notes, columns})
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&out, "%s%s,\n \"rows\": [", separator(i), bytes.TrimSuffix(head, []byte("}")))
+		for j, row := range t.Rows {
+			line, err := json.Marshal(row)
+			if err != nil {
+				return nil, fmt.Errorf("table %s: %w", t.Name, err)
+			}
+			out.WriteString(separator(j))
+			out.Write(line)
+		}
+		out.WriteString("]}")
+	}
+	out.WriteString("]}\n")
+	return out.Bytes(), nil
+}
+
+func separator(i int) string {
+	if i == 0 {
+		return "\n"
+	}
+	return ",\n"
 }
 
 // exact formats a cell so that it reads back as the same value.
@@ -72,10 +123,11 @@ func writer(t *analyze.Table) (w table.Writer, notes []string) {
 	header := make(table.Row, len(t.Columns))
 	configs := make([]table.ColumnConfig, len(t.Columns))
 	for i, c := range t.Columns {
-		header[i] = c.Title
+		title := cmp.Or(c.Title, c.Name)
 		if c.Unit != "" {
-			header[i] = c.Title + " " + c.Unit
+			title += " " + c.Unit
 		}
+		header[i] = title
 		align := text.AlignLeft
 		if numeric(t, i) {
 			align = text.AlignRight
@@ -125,11 +177,17 @@ func human(cell any, digits int) string {
 	return fmt.Sprint(cell)
 }
 
-// significant formats v with that many significant digits and no exponent;
-// digits before the point are never rounded away.
+// tiny is the size below which numbers are shown with an exponent.
+const tiny = 1e-7
+
+// significant formats v with that many significant digits, and no exponent
+// unless it is tiny; digits before the point are never rounded away.
 func significant(v float64, digits int) string {
 	if v == 0 {
 		return "0"
+	}
+	if math.Abs(v) < tiny {
+		return strconv.FormatFloat(v, 'e', digits-1, 64)
 	}
 	decimals := digits - 1 - int(math.Floor(math.Log10(math.Abs(v))))
 	return strconv.FormatFloat(v, 'f', max(0, decimals), 64)

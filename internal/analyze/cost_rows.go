@@ -1,0 +1,351 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/phasebench/phasebench/econ"
+)
+
+// The rows of costTables that take more than a line each.
+
+func phaseColumns() []Column {
+	return append(pricedColumns(), col("tok_s", "phase", "tok/s"), col("power_w", "power", "W"),
+		col("infra_usd_per_m", "infra", "$/1M"), col("energy_usd_per_m", "energy", "$/1M"), col("total_usd_per_m", "total", "$/1M"),
+		col("energy_pct", "energy", "%"), col("times_best", "× cheapest", ""))
+}
+
+// fillPhase ranks one phase by what it costs, at own prices and in the
+// scenario apart: by infra, since energy may not be known for all.
+func fillPhase(rate func(*Config) Rate, cost func(Cost) econ.Cost) func(*Analysis, *Table) error {
+	return func(a *Analysis, t *Table) error {
+		type entry struct {
+			c *Config
+			x Cost
+		}
+		for _, own := range []bool{true, false} {
+			var entries []entry
+			for _, c := range a.Configs {
+				for _, x := range c.Costs {
+					if x.Own == own {
+						entries = append(entries, entry{c, x})
+					}
+				}
+			}
+			slices.SortStableFunc(entries, func(x, y entry) int { return cmp.Compare(cost(x.x).InfraUSD, cost(y.x).InfraUSD) })
+			for _, e := range entries {
+				at := cost(e.x)
+				var share, times any
+				if s, ok := at.EnergyShare(); ok {
+					share = 100 * s
+				}
+				if best := cost(entries[0].x).InfraUSD; best > 0 {
+					times = at.InfraUSD / best
+				}
+				t.Add(append(configCells(e.c.ConfigKey), e.x.Label(), rate(e.c).TokPerS(), watts(rate(e.c)),
+					at.InfraUSD, at.EnergyUSD, total(at), share, times)...)
+			}
+		}
+		return nil
+	}
+}
+
+// total is infra plus energy, absent when energy is.
+func total(c econ.Cost) any {
+	if !c.Complete() {
+		return nil
+	}
+	return c.TotalUSD()
+}
+
+func half(c Cost) any {
+	if c.BlendCI == nil {
+		return nil
+	}
+	return c.BlendCI.Half
+}
+
+// totalIs says what a total is made of.
+func totalIs(c econ.Cost) string {
+	if c.Complete() {
+		return "infra + energy"
+	}
+	return "infra only"
+}
+
+var priceColumns = []string{
+	"tier", "usd_per_hour", "prefill_infra_usd_per_m", "decode_infra_usd_per_m", "blend_infra_usd_per_m", "blend_total_usd_per_m",
+}
+
+// priceCells are the priceColumns of a device's own price or of the scenario.
+func priceCells(costs []Cost, own bool) []any {
+	for _, c := range costs {
+		if c.Own == own {
+			return []any{c.Tier, c.USDPerHour, c.Prefill.InfraUSD, c.Decode.InfraUSD, c.Blend.InfraUSD, total(c.Blend)}
+		}
+	}
+	return make([]any, len(priceColumns))
+}
+
+func rankColumns() []Column {
+	return []Column{
+		col("rank", "#", ""), col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"),
+		col("price", "price", ""), col("blend_usd_per_m", "blend", "$/1M"), plusMinus("blend_ci_usd_per_m", "$/1M"),
+		col("total_is", "total is", ""), {Name: "times_best", Title: "× cheapest", Digits: 3},
+		col("prefill_tok_s", "prefill", "tok/s"), col("decode_tok_s", "decode", "tok/s"),
+		col("scenarios", "scenarios", ""), blank("note", "note"),
+	}
+}
+
+// Table is the ranking, cheapest first.
+func (r *Ranking) Table(blend string) *Table {
+	price := "each device's own rate"
+	if !r.Own {
+		price = r.Price.Label()
+	}
+	t := &Table{Name: "ranking", Title: "$/1M tokens, " + blend + " blend, at " + price, Columns: rankColumns()}
+	t.Columns[5].Title = blend
+	r.fill(t)
+	return t
+}
+
+func (r *Ranking) fill(t *Table) {
+	for i, e := range r.Entries {
+		var times any
+		if e.TimesBest > 0 {
+			times = e.TimesBest
+		}
+		note := ""
+		switch {
+		case e.Overlaps:
+			note = "~ overlaps the cheapest"
+		case e.NoInterval:
+			note = "no interval"
+		}
+		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), totalIs(e.Cost.Blend),
+			times, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), note)
+	}
+}
+
+func fillEnergyRank(a *Analysis, t *Table) error {
+	var with []*Config
+	for _, c := range a.Configs {
+		if c.Decode.PowerW != nil {
+			with = append(with, c)
+		}
+	}
+	slices.SortStableFunc(with, func(x, y *Config) int { return cmp.Compare(*x.Decode.JPerTok(), *y.Decode.JPerTok()) })
+	for _, c := range with {
+		j := *c.Decode.JPerTok()
+		perKWh, err := econ.TokPerKWh(j)
+		if err != nil {
+			return err
+		}
+		kwh, err := econ.KWhPerM(j)
+		if err != nil {
+			return err
+		}
+		var ci any
+		if p, ok := c.Decode.interval(); ok {
+			interval, _, err := p.JPerTok()
+			if err != nil {
+				return err
+			}
+			ci = interval.Half
+		}
+		t.Add(append(configCells(c.ConfigKey), j, ci, perKWh, kwh)...)
+	}
+	return nil
+}
+
+func fillCarbon(a *Analysis, t *Table) error {
+	if a.Carbon == nil {
+		return nil
+	}
+	for _, c := range a.Configs {
+		j, ok, err := a.Blend.JPerTok(c.Prefill.phase(), c.Decode.phase())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		kwh, err := econ.KWhPerM(j)
+		if err != nil {
+			return err
+		}
+		var ci any
+		i, ok, err := a.blendJoules(c)
+		if err != nil {
+			return err
+		}
+		if ok {
+			ci = i.Half / i.Value * kwh * a.Carbon.GPerKWh
+		}
+		t.Add(append(configCells(c.ConfigKey), kwh, kwh*a.Carbon.GPerKWh, ci)...)
+	}
+	return nil
+}
+
+// blendJoules returns the interval of joules per token of the blend; ok is
+// false when an interval that enters is not known.
+func (a *Analysis) blendJoules(c *Config) (j econ.Interval, ok bool, err error) {
+	p, pok := c.Prefill.interval()
+	d, dok := c.Decode.interval()
+	if !pok || !dok || p.PowerW == nil || d.PowerW == nil {
+		return j, false, nil
+	}
+	pj, _, err := p.JPerTok()
+	if err != nil {
+		return j, false, err
+	}
+	dj, _, err := d.JPerTok()
+	if err != nil {
+		return j, false, err
+	}
+	j, err = a.Blend.MixInterval(pj, dj)
+	return j, err == nil, err
+}
+
+const onDemand = "on-demand"
+
+func fillROI(a *Analysis, t *Table) error {
+	for _, c := range a.Configs {
+		prices := a.Prices.All(c.Device)
+		for _, ref := range prices {
+			if tier := a.Prices.tier(ref.Tier); tier == nil || tier.Term != onDemand || ref.Own {
+				continue
+			}
+			from, err := a.cost(ref, c.Prefill, c.Decode)
+			if err != nil {
+				return err
+			}
+			for _, p := range prices {
+				tier := a.Prices.tier(p.Tier)
+				sameProvider := tier != nil && tier.Provider == a.Prices.tier(ref.Tier).Provider
+				bought := tier != nil && tier.PurchaseUSD() != nil
+				if p.Tier == ref.Tier || !p.Own && !sameProvider && !bought || ref.USDPerHour == 0 {
+					continue
+				}
+				to, err := a.cost(p, c.Prefill, c.Decode)
+				if err != nil {
+					return err
+				}
+				rates, err := econ.TR123SavingsPct(p.USDPerHour, ref.USDPerHour)
+				if err != nil {
+					return err
+				}
+				t.Add(append(configCells(c.ConfigKey), ref.Tier, p.Label(), 100*(1-to.Blend.TotalUSD()/from.Blend.TotalUSD()), rates)...)
+			}
+		}
+	}
+	return nil
+}
+
+func fillRequests(a *Analysis, t *Table) error {
+	return a.everyPrice(func(c *Config, p Price, prefill, decode econ.Phase, at econ.Prices) error {
+		prefillS, err := econ.Request{PromptTokens: requestMix.PromptTokens}.Seconds(prefill, decode)
+		if err != nil {
+			return err
+		}
+		decodeS, err := econ.Request{GenTokens: requestMix.GenTokens}.Seconds(prefill, decode)
+		if err != nil {
+			return err
+		}
+		cost, err := requestMix.Cost(prefill, decode, at)
+		if err != nil {
+			return err
+		}
+		// At a dollar per kilowatt-hour the energy's cost is the energy.
+		energy, err := requestMix.Cost(c.Prefill.phase(), c.Decode.phase(), econ.Prices{USDPerKWh: 1})
+		if err != nil {
+			return err
+		}
+		t.Add(append(configCells(c.ConfigKey), p.Label(), prefillS, decodeS, energy.EnergyUSD, cost.InfraUSD, cost.EnergyUSD, cost.TotalUSD(), totalIs(cost))...)
+		return nil
+	})
+}
+
+func fillTCO(a *Analysis, t *Table) error {
+	return a.everyPrice(func(c *Config, p Price, prefill, decode econ.Phase, at econ.Prices) error {
+		m, err := econ.MonthlyTokens(monthTokens, a.Blend, prefill, decode, at)
+		if err != nil {
+			return err
+		}
+		used, held := m.Used.TotalUSD(), m.Held.TotalUSD()
+		t.Add(append(configCells(c.ConfigKey), p.Label(), m.Hours, m.GPUs, used, 12*used, held, 12*held, totalIs(m.Used))...)
+		return nil
+	})
+}
+
+func fillProviders(a *Analysis, t *Table) error {
+	if len(a.Configs) == 0 {
+		return nil
+	}
+	// Which is cheapest by machine time does not depend on the rate.
+	var best *Config
+	var least float64
+	for _, c := range a.Configs {
+		x, err := a.cost(Price{USDPerHour: 1}, c.Prefill, c.Decode)
+		if err != nil {
+			return err
+		}
+		if best == nil || x.Blend.InfraUSD < least {
+			best, least = c, x.Blend.InfraUSD
+		}
+	}
+	terms := []string{onDemand, "spot", "1yr", "3yr"}
+	var providers set
+	cells := map[string]any{} // by provider and term
+	for _, p := range a.Prices.All(best.Device) {
+		tier := a.Prices.tier(p.Tier)
+		if tier == nil || tier.Provider == "" || !slices.Contains(terms, tier.Term) {
+			continue
+		}
+		x, err := a.cost(p, best.Prefill, best.Decode)
+		if err != nil {
+			return err
+		}
+		providers.add(tier.Provider)
+		cells[tier.Provider+" "+tier.Term] = x.Blend.TotalUSD()
+	}
+	for _, name := range providers.list {
+		row := []any{name, best.Model, best.Backend}
+		for _, term := range terms {
+			row = append(row, cells[name+" "+term])
+		}
+		t.Add(row...)
+	}
+	return nil
+}
+
+func fillUncertainty(a *Analysis, t *Table) error {
+	relative := func(e *Estimate) any {
+		if e == nil || e.Half == nil {
+			return nil
+		}
+		return 100 * *e.Half / e.Value
+	}
+	for _, c := range a.Configs {
+		if c.Prefill.SPerTok.Half == nil && c.Decode.SPerTok.Half == nil {
+			continue
+		}
+		var usd, joules, carbon any
+		if len(c.Costs) > 0 && c.Costs[0].BlendCI != nil && c.Costs[0].BlendCI.Value > 0 {
+			usd = 100 * c.Costs[0].BlendCI.Half / c.Costs[0].BlendCI.Value
+		}
+		j, ok, err := a.blendJoules(c)
+		if err != nil {
+			return err
+		}
+		if ok {
+			joules = 100 * j.Half / j.Value
+			if a.Carbon != nil {
+				carbon = joules // the intensity is a constant
+			}
+		}
+		t.Add(append(configCells(c.ConfigKey), relative(&c.Prefill.SPerTok), relative(&c.Decode.SPerTok),
+			relative(c.Prefill.PowerW), relative(c.Decode.PowerW), usd, joules, carbon)...)
+	}
+	return nil
+}

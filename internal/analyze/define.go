@@ -1,0 +1,48 @@
+package analyze
+
+import "fmt"
+
+// definition is one table: what it is called, what it takes and how its rows
+// are made.
+type definition struct {
+	name    string // see Table.Name
+	section string // see Table.Section
+	title   string
+	needs   string // what it takes to have rows, told when there are none
+	columns []Column
+	fill    func(a *Analysis, t *Table) error
+	notes   []string
+}
+
+// studies is the folder of the tables that are not at the places TR123 gives
+// them.
+const studies = "tables/"
+
+// definitions lists all tables, by section of TR123, ours at the end.
+func definitions() []definition {
+	var all []definition
+	for _, list := range [][]definition{
+		latencyTables(), costTables(), capacityTables(), testTables(), kvTables(), backendTables(), uncachedTables(),
+		validationTables(), claimTables(), decisionTables(),
+	} {
+		all = append(all, list...)
+	}
+	return all
+}
+
+// Tables returns every table of the analysis. One that cannot be filled has no
+// rows and says why.
+func (a *Analysis) Tables() ([]*Table, error) {
+	var out []*Table
+	for _, d := range definitions() {
+		t := &Table{Name: d.name, Section: d.section, Title: d.title, Columns: d.columns, Notes: d.notes}
+		if err := d.fill(a, t); err != nil {
+			return nil, fmt.Errorf("table %s: %w", d.name, err)
+		}
+		if len(t.Rows) == 0 {
+			t.Missing = "needs " + d.needs
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
