@@ -28,9 +28,9 @@ func (p *priceFlags) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.file, "pricing", "", "pricing file (default: the matrix's)")
 	fs.Float64Var(&p.rate, "rate", -1, "what an hour of this machine costs, in $ (default: the pricing file's rate for the device)")
 	fs.Lookup("rate").DefValue = "0" // which help leaves out
-	fs.StringVar(&p.carbon, "carbon", "", "file of carbon intensities, e.g. configs/carbon.yaml")
+	fs.StringVar(&p.carbon, "carbon", "", "region of configs/carbon.yaml, e.g. fr, or another file of carbon intensities (default 500 g/kWh)")
 	fs.StringVar(&p.region, "region", "", "region of that file (default: its own default)")
-	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by, e.g. chat or rag-heavy (default: the pricing file's)")
+	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by: chat, rag-heavy, ... or the share of input, e.g. 0.9 (default: the pricing file's)")
 }
 
 // check refuses values that no file could make right.
@@ -57,14 +57,8 @@ func (p *priceFlags) checkFiles(pricingFile string) error {
 	if _, err := prices.BlendNamed(p.blend); err != nil {
 		return usageError{err}
 	}
-	if p.carbon != "" {
-		carbon, err := pricing.LoadCarbon(p.carbon)
-		if err != nil {
-			return usageError{err}
-		}
-		if _, err := carbon.RegionNamed(p.region); err != nil {
-			return usageError{err}
-		}
+	if _, err := pricing.CarbonRegion(p.carbon, p.region); err != nil {
+		return usageError{err}
 	}
 	return nil
 }
@@ -77,7 +71,7 @@ func (p *priceFlags) rateUSDPerHour() *float64 {
 }
 
 // show analyses the rows in dir, writes tables and report, and prints the
-// ranking.
+// ranking and the validation; the error is failedError when that fails.
 func show(dir string, p priceFlags, io stdio) error {
 	setup, err := rundir.Read(dir)
 	if err != nil {
@@ -88,7 +82,7 @@ func show(dir string, p priceFlags, io stdio) error {
 		RateUSDPerHour: setup.RateUSDPerHour,
 		Blend:          setup.Blend,
 		PlannedRows:    setup.PlannedRows,
-		CarbonPath:     p.carbon,
+		Carbon:         p.carbon,
 		Region:         p.region,
 	}
 	if rate := p.rateUSDPerHour(); rate != nil {
@@ -109,7 +103,11 @@ func show(dir string, p priceFlags, io stdio) error {
 		return err
 	}
 	fmt.Fprint(io.out, result.Ranking)
-	fmt.Fprintf(io.out, "\nreport: %s\n", filepath.Join(dir, "report.md"))
+	fmt.Fprintf(io.out, "validation: %s\n", report.Verdict(result.Analysis))
+	fmt.Fprintf(io.out, "\nreport: %s\n", filepath.Join(dir, report.ReportFile))
+	if result.Analysis.Failed() {
+		return failedError{}
+	}
 	return nil
 }
 

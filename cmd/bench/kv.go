@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -14,9 +13,6 @@ import (
 	"github.com/phasebench/phasebench/internal/runner"
 	"github.com/phasebench/phasebench/internal/wire"
 )
-
-// kvLimit is how long a worker may take to fill all caches of one model.
-const kvLimit = time.Hour
 
 // kvRow is one line of `bench kv --json`.
 type kvRow struct {
@@ -29,7 +25,7 @@ type kvRow struct {
 
 func kvCommand(ctx context.Context, args []string, io stdio) error {
 	fs := pflag.NewFlagSet("kv", pflag.ContinueOnError)
-	lengths := fs.IntSlice("lengths", []int{64, 128, 256, 512, 1024, 2048}, "tokens in the cache")
+	lengths := fs.IntSlice("lengths", runner.KVLengths, "tokens in the cache")
 	kvType := fs.String("kv-type", "f16", "element type of the cache, e.g. f16 or q8_0")
 	device := fs.String("device", "cpu", "cpu or cuda")
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
@@ -55,7 +51,7 @@ func kvCommand(ctx context.Context, args []string, io stdio) error {
 	var rows []kvRow
 	for _, file := range fs.Args() {
 		q := wire.KV{ModelPath: file, TypeK: *kvType, TypeV: *kvType, Lengths: *lengths, Seed: 42, Engine: engine}
-		reply, err := runner.Ask(ctx, &runner.Processes{Args: []string{"worker"}}, runner.LaunchSpec{Label: "kv " + file}, wire.Request{KV: &q}, kvLimit)
+		reply, err := runner.Ask(ctx, &runner.Processes{Args: []string{"worker"}}, runner.LaunchSpec{Label: "kv " + file}, wire.Request{KV: &q}, runner.KVLimit)
 		if err != nil {
 			return err
 		}

@@ -64,6 +64,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	price.flags(flags)
 	resume := flags.String("resume", "", "continue the run in this folder: do only what is missing")
 	out := flags.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
+	noKV := flags.Bool("no-kv", false, "do not look into each model's KV cache after the rows")
 	quiet := flags.BoolP("quiet", "q", false, "print no progress")
 	if err := parse(flags, "[run] -matrix FILE [flags]", args, io.out); err != nil {
 		return err
@@ -92,6 +93,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	if err := price.checkFiles(job.pricingFile(price)); err != nil {
 		return err
 	}
+	job.kv = !*noKV
 	return job.run(ctx, price, *quiet, io)
 }
 
@@ -109,6 +111,7 @@ type job struct {
 	setup rundir.Setup
 	plan  *matrix.Plan
 	fresh bool
+	kv    bool // look into caches after the rows
 }
 
 // started prepares a new run; nothing is written yet.
@@ -226,14 +229,18 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if printer != nil {
 		printer.Close()
 	}
+	if err == nil && j.kv && !sum.Interrupted {
+		err = j.inspectKV(ctx, launcher, store, stop, io)
+	}
 	now := time.Now().UTC()
 	env.Sessions[len(env.Sessions)-1].Ended = &now
 	err = errors.Join(err, env.Write(j.dir), store.Close())
 	if err != nil {
 		return err
 	}
-	if err := show(j.dir, price, io); err != nil {
-		return err
+	shown := show(j.dir, price, io)
+	if shown != nil && !errors.Is(shown, failedError{}) {
+		return shown
 	}
 	fmt.Fprintf(io.out, "engine busy %.0f%% of %s\n", 100*sum.BusyMs/sum.WallMs, time.Duration(sum.WallMs*1e6).Round(time.Second))
 	if n := sum.Missing(); n > 0 {
@@ -244,7 +251,27 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if sum.Errors > 0 || sum.Missing() > 0 {
 		return failedError{}
 	}
-	return nil
+	return shown
+}
+
+// inspectKV looks into the caches of the models that were measured.
+func (j *job) inspectKV(ctx context.Context, l runner.Launcher, store *record.Store, stop <-chan struct{}, io stdio) error {
+	rows, _, err := record.Read(filepath.Join(j.dir, record.File))
+	if err != nil {
+		return err
+	}
+	done, _, err := record.ReadKV(filepath.Join(j.dir, record.KVFile))
+	if err != nil {
+		return err
+	}
+	err = runner.InspectKV(ctx, j.plan, runner.KVOptions{
+		Launcher: l, Rows: rows, Done: done, Sink: store, Stop: stop,
+		Note: func(text string) { fmt.Fprintf(io.err, "warning: %s\n", text) },
+	})
+	if ctx.Err() != nil {
+		return nil // the user ended it; what is missing is done by --resume
+	}
+	return err
 }
 
 // resolveModels finds or makes the model files of the cells that can run.

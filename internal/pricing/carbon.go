@@ -3,7 +3,10 @@ package pricing
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
+
+	"github.com/phasebench/phasebench/configs"
 )
 
 // Carbon is a carbon file.
@@ -21,8 +24,38 @@ type Region struct {
 
 // LoadCarbon reads the carbon file at path.
 func LoadCarbon(path string) (*Carbon, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseCarbon(path, data)
+}
+
+// CarbonRegion returns the region that a user means by what, which is the path
+// of a carbon file, the name of a region of the built-in one, or empty for the
+// built-in one's default; name is the region in the file, empty for its default.
+func CarbonRegion(what, name string) (*Region, error) {
+	if _, err := os.Stat(what); what != "" && err == nil {
+		c, err := LoadCarbon(what)
+		if err != nil {
+			return nil, err
+		}
+		return c.RegionNamed(name)
+	}
+	c, err := parseCarbon("configs/carbon.yaml", configs.Carbon)
+	if err != nil {
+		return nil, err
+	}
+	region, err := c.RegionNamed(what)
+	if err != nil {
+		err = fmt.Errorf("%w; nor is there a file %s", err, what)
+	}
+	return region, err
+}
+
+func parseCarbon(path string, data []byte) (*Carbon, error) {
 	var c Carbon
-	f, err := read(path, &c)
+	f, err := decode(path, data, &c)
 	if err != nil {
 		return nil, err
 	}

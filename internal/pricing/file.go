@@ -19,15 +19,20 @@ type file struct {
 	problems []error
 }
 
-// read decodes the file at path into v, which is a pointer to a struct, and
-// refuses what the struct has no place for.
+// read decodes the file at path as decode does.
 func read(path string, v any) (*file, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	return decode(path, data, v)
+}
+
+// decode decodes the content of the file at path into v, which is a pointer to
+// a struct, and refuses what the struct has no place for.
+func decode(path string, data []byte, v any) (*file, error) {
 	f := &file{path: path}
-	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(v)
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(v)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the file is empty")
 	}

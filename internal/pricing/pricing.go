@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -184,7 +185,8 @@ func (f *file) checkSource(at string, s Source) {
 }
 
 // BlendNamed returns the blend of that name; the empty name is the file's
-// default. An unknown name is an error that lists the known ones.
+// default, and a number in [0,1] is the share of input tokens. An unknown name
+// is an error that lists the known ones.
 func (p *Pricing) BlendNamed(name string) (econ.Blend, error) {
 	known := econ.Profiles()
 	if len(p.Blends) > 0 {
@@ -201,7 +203,10 @@ func (p *Pricing) BlendNamed(name string) (econ.Blend, error) {
 		}
 		have = append(have, b.Name)
 	}
-	return econ.Blend{}, fmt.Errorf("no blend named %q; known: %s", name, strings.Join(have, ", "))
+	if input, err := strconv.ParseFloat(name, 64); err == nil && input >= 0 && input <= 1 {
+		return econ.Blend{Name: fmt.Sprintf("%g %% input", 100*input), Input: input}, nil
+	}
+	return econ.Blend{}, fmt.Errorf("no blend named %q; known: %s, and input shares from 0 to 1", name, strings.Join(have, ", "))
 }
 
 // TierNamed returns the tier of that name. An unknown name is an error that

@@ -127,3 +127,67 @@ func TestErrorsPointAtTheirPlace(t *testing.T) {
 		t.Errorf("carbon: %v", err)
 	}
 }
+
+func TestCarbonRegion(t *testing.T) {
+	file := write(t, "region: here\nregions:\n  - {name: here, g_per_kwh: 1, source: s, read: 2026-01-02}\n  - {name: there, g_per_kwh: 2, source: s, read: 2026-01-02}\n")
+	for _, c := range []struct {
+		what, region string
+		want         float64 // negative for an error
+	}{
+		{"", "", 500}, {"fr", "", 56}, {file, "", 1}, {file, "there", 2},
+		{"atlantis", "", -1}, {file, "atlantis", -1},
+	} {
+		r, err := CarbonRegion(c.what, c.region)
+		if c.want < 0 {
+			if err == nil {
+				t.Errorf("%q, %q: %+v", c.what, c.region, r)
+			}
+		} else if err != nil || r.GPerKWh != c.want {
+			t.Errorf("%q, %q: %+v, %v; want %v", c.what, c.region, r, err, c.want)
+		}
+	}
+}
+
+func TestBlendByShare(t *testing.T) {
+	var p Pricing
+	b, err := p.BlendNamed("0.9")
+	if err != nil || b.Input != 0.9 || b.Name != "90 % input" {
+		t.Errorf("0.9: %+v, %v", b, err)
+	}
+	for _, bad := range []string{"1.1", "-0.1", "NaN", "soup"} {
+		if b, err := p.BlendNamed(bad); err == nil {
+			t.Errorf("%s: %+v", bad, b)
+		}
+	}
+}
+
+func TestPurchaseAndPacks(t *testing.T) {
+	p, err := Load(write(t, `tiers:
+  - {name: own, hardware: {price_usd: 900, life_years: 3, utilisation: 1}, source: s, read: 2026-01-02}
+  - {name: laptop, usd_per_hour: 0.05, bought_usd: 1200, source: s, read: 2026-01-02}
+  - {name: cloud, usd_per_hour: 1, provider: p, term: spot, source: s, read: 2026-01-02}
+requests:
+  - {name: one, prompt_tokens: 3, gen_tokens: 4}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own, laptop := p.Tiers[0].PurchaseUSD(), p.Tiers[1].PurchaseUSD(); own == nil || *own != 900 || laptop == nil || *laptop != 1200 || p.Tiers[2].PurchaseUSD() != nil {
+		t.Errorf("purchases %v %v %v", own, laptop, p.Tiers[2].PurchaseUSD())
+	}
+	if got := p.Packs(); len(got) != 1 || got[0].PromptTokens != 3 {
+		t.Errorf("packs %+v", got)
+	}
+	if got := new(Pricing).Packs(); len(got) != 4 {
+		t.Errorf("default packs %+v", got)
+	}
+	for name, content := range map[string]string{
+		"term":     "tiers:\n  - {name: x, usd_per_hour: 1, term: weekly, source: s, read: 2026-01-02}\n",
+		"purchase": "tiers:\n  - {name: x, usd_per_hour: 1, bought_usd: -1, source: s, read: 2026-01-02}\n",
+		"request":  "requests:\n  - {name: x, prompt_tokens: -1}\n",
+	} {
+		if _, err := Load(write(t, content)); err == nil || !strings.Contains(err.Error(), ".yaml:") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -21,10 +21,10 @@ import (
 // Options say how a run directory is analysed.
 type Options struct {
 	PricingPath    string   // pricing file; empty for no prices but RateUSDPerHour
-	CarbonPath     string   // carbon file; empty for no carbon
+	Carbon         string   // carbon file or region of the built-in one; empty for its default
 	Region         string   // region of the carbon file; empty for its default
 	RateUSDPerHour *float64 // own rate of the devices in the rows; nil to go by the pricing file
-	Blend          string   // name of a blend; empty for the pricing file's default
+	Blend          string   // name of a blend, or its input share; empty for the pricing file's default
 	PlannedRows    int      // rows the run was to have besides warm-ups; 0 when not known
 }
 
@@ -90,16 +90,8 @@ func (o Options) load() (analyze.Options, error) {
 			return out, err
 		}
 	}
-	if o.CarbonPath != "" {
-		carbon, err := pricing.LoadCarbon(o.CarbonPath)
-		if err != nil {
-			return out, err
-		}
-		if out.Carbon, err = carbon.RegionNamed(o.Region); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	out.Carbon, err = pricing.CarbonRegion(o.Carbon, o.Region)
+	return out, err
 }
 
 // environment reads the run's environment; nil when there is none.
@@ -198,6 +190,27 @@ func writeFile(path string, content []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+// Verdict returns the validation in a line, and what failed.
+func Verdict(a *analyze.Analysis) string {
+	var s strings.Builder
+	counts := map[analyze.Outcome]int{}
+	for _, c := range a.Checks {
+		counts[c.Outcome]++
+	}
+	word := analyze.Pass
+	if a.Failed() {
+		word = analyze.Fail
+	}
+	fmt.Fprintf(&s, "%s: %d checks hold, %d want a look, %d failed, %d cannot be tested here.",
+		word, counts[analyze.Pass], counts[analyze.Warn], counts[analyze.Fail], counts[analyze.Untested])
+	for _, c := range a.Checks {
+		if c.Outcome == analyze.Fail {
+			fmt.Fprintf(&s, " %s: %s.", c.Name, c.Result)
+		}
+	}
+	return s.String()
 }
 
 // Rankings returns the rankings for a terminal, each with its verdict, or why

@@ -311,17 +311,8 @@ func (d *document) decisions() {
 }
 
 func (d *document) validation() {
-	counts := map[analyze.Outcome]int{}
-	for _, c := range d.a.Checks {
-		counts[c.Outcome]++
-	}
 	d.heading("Validation")
-	word := analyze.Pass
-	if d.a.Failed() {
-		word = analyze.Fail
-	}
-	d.paragraph("**%s**: %d checks hold, %d want a look, %d failed, %d cannot be tested here.",
-		word, counts[analyze.Pass], counts[analyze.Warn], counts[analyze.Fail], counts[analyze.Untested])
+	d.paragraph("%s", Verdict(d.a))
 	d.table(d.find("tables/invariants"))
 }
 

@@ -91,10 +91,10 @@ func TestGolden(t *testing.T) {
 		files         []string // compared, of those written
 	}{
 		// A CPU without a price, skipped GPU cells, an error, no power.
-		{"cpu", "cpu", Options{PricingPath: pricingPath, CarbonPath: carbonPath}, []string{"report.md", TablesFile, ValidationFile}},
+		{"cpu", "cpu", Options{PricingPath: pricingPath, Carbon: carbonPath}, []string{"report.md", TablesFile, ValidationFile}},
 		{"cpu-rate", "cpu", Options{PricingPath: pricingPath, RateUSDPerHour: ptr(0.12), Blend: "codegen"}, []string{"report.md", "cost_per_measurement.csv"}},
 		// A GPU whose tier is in the file, with power and three launches.
-		{"gpu", "gpu", Options{PricingPath: pricingPath, CarbonPath: carbonPath, Region: "fr", PlannedRows: 50}, []string{"report.md", TablesFile, ValidationFile, "summary_stats.csv"}},
+		{"gpu", "gpu", Options{PricingPath: pricingPath, Carbon: carbonPath, Region: "fr", PlannedRows: 50}, []string{"report.md", TablesFile, ValidationFile, "summary_stats.csv"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := fromDir(t, runDir(t, c.fixture), c.opts)
@@ -188,7 +188,7 @@ func TestConfigErrors(t *testing.T) {
 	dir := runDir(t, "cpu")
 	for name, opts := range map[string]Options{
 		"pricing": {PricingPath: "no/such.yaml"},
-		"region":  {CarbonPath: carbonPath, Region: "atlantis"},
+		"region":  {Carbon: carbonPath, Region: "atlantis"},
 		"blend":   {PricingPath: pricingPath, Blend: "soup"},
 		"rate":    {PricingPath: pricingPath, RateUSDPerHour: ptr(-1)},
 	} {

@@ -27,6 +27,7 @@ type fakeEngine struct {
 	row      func(n int, q wire.Row) (wire.Reply, error, bool)
 	open     func(n int) error // decides about the n-th open, from 1
 	inspect  func(n int, q wire.Inspect) error
+	kv       func(q wire.KV) (*wire.KVReply, error)
 	rows     int
 	opens    int
 	inspects int
@@ -85,6 +86,10 @@ func (w *fakeWorker) Call(ctx context.Context, q wire.Request) (r wire.Reply, er
 		r.Inspected = &wire.Inspected{Info: info}
 		for _, c := range q.Inspect.Contexts {
 			r.Inspected.Memory = append(r.Inspected.Memory, e.need(c))
+		}
+	case q.KV != nil:
+		if r.KV, err = e.kv(*q.KV); err != nil {
+			return refusalOrDeath(err)
 		}
 	case q.Open != nil:
 		e.opens++

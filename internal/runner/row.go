@@ -54,11 +54,16 @@ func (s *session) describe(rec *record.Record) {
 	if s.fresh {
 		s.fresh = false
 		rec.LoadMs = &o.LoadMs
-		rec.ModelInfo = &record.ModelInfo{
-			Arch: o.Info.Arch, Layers: o.Info.Layers, Heads: o.Info.Heads, KVHeads: o.Info.KVHeads,
-			HeadDimK: o.Info.HeadDimK, HeadDimV: o.Info.HeadDimV, CtxTrain: o.Info.CtxTrain,
-			Params: o.Info.Params, FileType: o.Info.FileType,
-		}
+		rec.ModelInfo = shape(o.Info)
+	}
+}
+
+// shape is what rows keep of a model's description.
+func shape(i wire.ModelInfo) *record.ModelInfo {
+	return &record.ModelInfo{
+		Arch: i.Arch, Layers: i.Layers, Heads: i.Heads, KVHeads: i.KVHeads,
+		HeadDimK: i.HeadDimK, HeadDimV: i.HeadDimV, CtxTrain: i.CtxTrain,
+		Params: i.Params, FileType: i.FileType,
 	}
 }
 
