@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/phasebench/phasebench/econ"
 )
@@ -54,7 +53,7 @@ func capacityTables() []definition {
 		},
 		{
 			name: studies + "break_even", section: "11.4", title: "Months until buying pays back against renting, chat requests",
-			needs: "a tier with a purchase price (hardware or purchase_usd) and one without",
+			needs: "a tier with a purchase price (hardware or bought_usd) and one with a provider",
 			columns: append(configColumns(), col("bought", "bought", ""), col("rented", "rented", ""),
 				col("rented_usd_per_1k", "rented", "$/1k"), col("own_energy_usd_per_1k", "own energy", "$/1k"),
 				col("gpus_1m", "machines at 1M/month", ""), col("months_1m", "cash", "months"), col("tr123_months_1m", "TR123 form", "months"),
@@ -121,17 +120,15 @@ func fillBreakEven(a *Analysis, t *Table) error {
 	chat := econ.Packs()[0]
 	for _, c := range a.Configs {
 		prefill, decode := a.billable(c.Prefill, c.Decode)
-		prices := a.Prices.All(c.Device)
-		for _, own := range prices {
-			tier := a.Prices.tier(own.Tier)
-			if tier == nil || tier.PurchaseUSD() == nil {
+		for _, own := range a.Prices.All(c.Device) {
+			if own.BoughtUSD == nil {
 				continue
 			}
-			for _, rent := range prices {
-				if other := a.Prices.tier(rent.Tier); other == nil || other.PurchaseUSD() != nil || strings.TrimSpace(other.Provider) == "" {
+			for _, rent := range a.Prices.Here(c.Device) {
+				if rent.BoughtUSD != nil || rent.Provider == "" {
 					continue
 				}
-				row, err := a.breakEven(chat, *tier.PurchaseUSD(), prefill.phase(), decode.phase(), a.at(own), a.at(rent))
+				row, err := a.breakEven(chat, *own.BoughtUSD, prefill.phase(), decode.phase(), a.at(own), a.at(rent))
 				if err != nil {
 					return fmt.Errorf("%s: %w", c.ConfigKey, err)
 				}

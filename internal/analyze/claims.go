@@ -132,11 +132,11 @@ func (a *Analysis) claims() ([]Claim, error) {
 		if share, ok := own.Blend.EnergyShare(); ok {
 			infra.see(100*(1-share), share < 0.5, c.ConfigKey.String())
 		}
-		if tier := a.Prices.tier(own.Tier); tier == nil || tier.PurchaseUSD() == nil {
+		if own.BoughtUSD == nil {
 			continue
 		}
-		for _, p := range a.Prices.All(c.Device) {
-			if tier := a.Prices.tier(p.Tier); p.Own || tier == nil || tier.Term != onDemand {
+		for _, p := range a.Prices.Here(c.Device) {
+			if p.Own || p.Term != onDemand {
 				continue
 			}
 			x, err := a.cost(p, c.Prefill, c.Decode)

@@ -211,20 +211,17 @@ const onDemand = "on-demand"
 
 func fillROI(a *Analysis, t *Table) error {
 	for _, c := range a.Configs {
-		prices := a.Prices.All(c.Device)
-		for _, ref := range prices {
-			if tier := a.Prices.tier(ref.Tier); tier == nil || tier.Term != onDemand || ref.Own {
+		for _, ref := range a.Prices.Here(c.Device) {
+			if ref.Term != onDemand || ref.Own || ref.USDPerHour == 0 {
 				continue
 			}
 			from, err := a.cost(ref, c.Prefill, c.Decode)
 			if err != nil {
 				return err
 			}
-			for _, p := range prices {
-				tier := a.Prices.tier(p.Tier)
-				sameProvider := tier != nil && tier.Provider == a.Prices.tier(ref.Tier).Provider
-				bought := tier != nil && tier.PurchaseUSD() != nil
-				if p.Tier == ref.Tier || !p.Own && !sameProvider && !bought || ref.USDPerHour == 0 {
+			for _, p := range a.Prices.All(c.Device) {
+				related := p.Own || p.BoughtUSD != nil || p.Provider == ref.Provider && !p.elsewhere
+				if p.Tier == ref.Tier || !related {
 					continue
 				}
 				to, err := a.cost(p, c.Prefill, c.Decode)
@@ -297,17 +294,16 @@ func fillProviders(a *Analysis, t *Table) error {
 	terms := []string{onDemand, "spot", "1yr", "3yr"}
 	var providers set
 	cells := map[string]any{} // by provider and term
-	for _, p := range a.Prices.All(best.Device) {
-		tier := a.Prices.tier(p.Tier)
-		if tier == nil || tier.Provider == "" || !slices.Contains(terms, tier.Term) {
+	for _, p := range a.Prices.Here(best.Device) {
+		if p.Own || p.Provider == "" || !slices.Contains(terms, p.Term) {
 			continue
 		}
 		x, err := a.cost(p, best.Prefill, best.Decode)
 		if err != nil {
 			return err
 		}
-		providers.add(tier.Provider)
-		cells[tier.Provider+" "+tier.Term] = x.Blend.TotalUSD()
+		providers.add(p.Provider)
+		cells[p.Provider+" "+p.Term] = x.Blend.TotalUSD()
 	}
 	for _, name := range providers.list {
 		row := []any{name, best.Model, best.Backend}

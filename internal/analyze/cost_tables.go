@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
@@ -145,11 +146,22 @@ func costTables() []definition {
 			columns: append(configColumns(), col("tier", "tier", ""), col("kind", "kind", ""), col("usd_per_hour", "rate", "$/h"),
 				col("blend_usd_per_m", "blend", "$/1M"), plusMinus("blend_ci_usd_per_m", "$/1M"), col("total_is", "total is", "")),
 			fill: func(a *Analysis, t *Table) error {
-				return a.everyTier(func(c *Config, p Price, x Cost) error {
-					t.Add(append(configCells(c.ConfigKey), p.Tier, p.kind(), p.USDPerHour, x.Blend.TotalUSD(), half(x), totalIs(x.Blend))...)
-					return nil
-				})
+				for _, c := range a.Configs {
+					prices := a.Prices.Here(c.Device)
+					if s := a.Prices.Scenario; s != nil && !slices.ContainsFunc(prices, func(p Price) bool { return p.Tier == s.Tier }) {
+						prices = append(prices, *s)
+					}
+					for _, p := range prices {
+						x, err := a.cost(p, c.Prefill, c.Decode)
+						if err != nil {
+							return err
+						}
+						t.Add(append(configCells(c.ConfigKey), p.Tier, p.kind(), p.USDPerHour, x.Blend.TotalUSD(), half(x), totalIs(x.Blend))...)
+					}
+				}
+				return nil
 			},
+			notes: []string{"Tiers of this device, of no device, and the scenario; those of other devices are in cost_table_all_tiers."},
 		},
 		{
 			name: studies + "provider_cost", section: "10.2", title: "The blend by provider, cheapest configuration", needs: "tiers of the pricing file with a provider and a term",
@@ -175,22 +187,6 @@ func (p Price) kind() string {
 		return "own"
 	}
 	return "scenario"
-}
-
-// everyTier calls f for each configuration at each tier.
-func (a *Analysis) everyTier(f func(c *Config, p Price, x Cost) error) error {
-	for _, c := range a.Configs {
-		for _, p := range a.Prices.All(c.Device) {
-			x, err := a.cost(p, c.Prefill, c.Decode)
-			if err != nil {
-				return err
-			}
-			if err := f(c, p, x); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // everyPrice calls f for each configuration at its own price and in the

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/pricing"
@@ -13,6 +14,10 @@ type Price struct {
 	USDPerHour float64
 	Source     string
 	Own        bool // the rate of the device that was measured; else a scenario
+
+	Provider, Term string   // see pricing.Tier; empty for a machine of one's own
+	BoughtUSD      *float64 // what the machine costs to buy; nil for one that is rented
+	elsewhere      bool     // the tier belongs to devices, and not to the one at hand
 }
 
 // Label names the price as it must appear beside any figure made with it.
@@ -42,29 +47,22 @@ func newPrices(opts Options) (Prices, error) {
 		if err != nil {
 			return p, err
 		}
-		price := scenario(tier)
+		price := priceOf(tier, false)
 		p.Scenario = &price
 	}
 	return p, nil
 }
 
-// scenario is a tier as a price of hardware it does not belong to.
-func scenario(t *pricing.Tier) Price {
-	return Price{Tier: t.Name, USDPerHour: *t.USDPerHour, Source: t.Citation()}
-}
-
-// tier returns the tier of that name; nil when the file has none, as for a rate
-// given on the command line.
-func (p Prices) tier(name string) *pricing.Tier {
-	t, err := p.file.TierNamed(name)
-	if err != nil {
-		return nil
+// priceOf is a tier as a price of a device that owns it or does not.
+func priceOf(t *pricing.Tier, own bool) Price {
+	return Price{
+		Tier: t.Name, USDPerHour: *t.USDPerHour, Source: t.Citation(), Own: own,
+		Provider: t.Provider, Term: t.Term, BoughtUSD: t.PurchaseUSD(), elsewhere: !own && len(t.Devices) > 0,
 	}
-	return t
 }
 
-// All returns every tier of the pricing file as a price of a device: its own
-// rate, or a scenario.
+// All returns a device's own price, then every tier of the pricing file as a
+// scenario.
 func (p Prices) All(device string) []Price {
 	var out []Price
 	own := ""
@@ -73,10 +71,16 @@ func (p Prices) All(device string) []Price {
 	}
 	for i := range p.file.Tiers {
 		if t := &p.file.Tiers[i]; t.Name != own {
-			out = append(out, scenario(t))
+			out = append(out, priceOf(t, false))
 		}
 	}
 	return out
+}
+
+// Here returns what All does without the tiers that belong to other devices:
+// what another GPU rents for says nothing about this one's speed.
+func (p Prices) Here(device string) []Price {
+	return slices.DeleteFunc(p.All(device), func(p Price) bool { return p.elsewhere })
 }
 
 // Of returns the prices of a device: its own first if there is one, then the
@@ -86,7 +90,7 @@ func (p Prices) Of(device string) []Price {
 	if p.rate != nil {
 		out = append(out, Price{Tier: "--rate", USDPerHour: *p.rate, Source: "given on the command line", Own: true})
 	} else if tier := p.file.Own(device); tier != nil {
-		out = append(out, Price{Tier: tier.Name, USDPerHour: *tier.USDPerHour, Source: tier.Citation(), Own: true})
+		out = append(out, priceOf(tier, true))
 	}
 	if s := p.Scenario; s != nil && (len(out) == 0 || out[0].Tier != s.Tier) {
 		out = append(out, *s)

@@ -52,7 +52,10 @@ func TestOwnTierIsByDevice(t *testing.T) {
 	for device, want := range map[string]string{
 		"NVIDIA GeForce RTX 4080 Laptop GPU": "consumer",
 		"nvidia geforce rtx 4080":            "consumer",
-		"NVIDIA H200":                        "",
+		"NVIDIA H200":                        "runpod-h200",
+		"NVIDIA H100 80GB HBM3":              "runpod-h100-sxm",
+		"NVIDIA H100 PCIe":                   "",
+		"NVIDIA GeForce RTX 4090 Laptop GPU": "",
 		"Intel(R) Xeon(R) Processor":         "",
 		"":                                   "",
 	} {
