@@ -189,6 +189,64 @@ func TestTR123_5_1_and_9_1_throughput(t *testing.T) {
 	tb.done(12)
 }
 
+// TestTR123_5_3_phaseCost checks the chat column against the phases printed
+// beside it, and the decode column against its machine time plus energy. The
+// report counted repetitions without power as 0 J: what it adds to the machine
+// time is a whole number of sevenths of the energy of 6.4.
+func TestTR123_5_3_phaseCost(t *testing.T) {
+	gen, decodeMs, joules := map[string]float64{}, map[string]float64{}, map[string]string{}
+	for _, r := range load(t, "scenarios") {
+		gen[r["scenario"]] = r.num(t, "gen_tokens")
+	}
+	for _, r := range load(t, "latency_by_scenario") {
+		decodeMs[r.combo()+" "+r["scenario"]] = r.num(t, "decode_ms")
+	}
+	for _, r := range load(t, "energy_per_token") {
+		joules[r.combo()+" "+r["scenario"]] = r["decode_j_per_tok"]
+	}
+	tb := newTable(t, nil)
+	tb.units += 0.5 // of the last digits of both phases, weighted
+	sevenths := 0
+	for _, r := range load(t, "phase_cost") {
+		cell := r.combo() + " " + r["scenario"]
+		got, err := chat.Mix(r.num(t, "prefill_usd_per_m"), r.num(t, "decode_usd_per_m"))
+		tb.check(cell+" chat", got, err, r["chat_usd_per_m"])
+
+		infra, err := econ.InfraUSDPerM(1000*gen[r["scenario"]]/decodeMs[cell], consumer.USDPerHour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed, half := r.num(t, "decode_usd_per_m"), 0.5*unit(r["decode_usd_per_m"])
+		energy := printed - infra
+		if energy < -1.1*half {
+			t.Errorf("%s: machine time alone costs %v, printed total %v", cell, infra, printed)
+		}
+		j, ok := joules[cell]
+		if !ok {
+			continue
+		}
+		jPerTok, err := strconv.ParseFloat(j, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full, err := econ.EnergyUSDPerM(jPerTok, consumer.USDPerKWh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Half a unit of the printed total and of the printed joules.
+		k := 7 * energy / full
+		slack := 7*half/full + k*0.5*unit(j)/jPerTok + 0.02 // and of the milliseconds
+		if math.Abs(k-math.Round(k)) > slack || math.Round(k) < 2 || math.Round(k) > 7 {
+			t.Errorf("%s: %v sevenths of the energy, off by more than %v", cell, k, slack)
+		}
+		sevenths++
+	}
+	tb.done(50)
+	if sevenths != 14 {
+		t.Errorf("%d rows shared with 6.4, want 14", sevenths)
+	}
+}
+
 func TestTR123_5_6_and_6_1_cost(t *testing.T) {
 	b := bases(t)
 	tb := newTable(t, nil)
