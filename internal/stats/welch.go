@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"gonum.org/v1/gonum/stat"
 )
 
 // Moments are what Welch's test needs of a sample.
@@ -15,11 +17,12 @@ type Moments struct {
 
 // MomentsOf returns the moments of a sample of at least two values.
 func MomentsOf(x []float64) (Moments, error) {
-	s, ok := Describe(x, 0.95)
-	if !ok || s.SD == nil {
+	if len(x) < 2 {
 		return Moments{}, fmt.Errorf("stats: %d values have no standard deviation; at least 2 are needed", len(x))
 	}
-	return Moments{N: s.N, Mean: s.Mean, SD: *s.SD}, nil
+	mustFinite(x)
+	mean, sd := stat.MeanStdDev(x, nil)
+	return Moments{N: len(x), Mean: mean, SD: sd}, nil
 }
 
 // Test is the outcome of comparing two samples.
