@@ -170,7 +170,7 @@ func (a *Analysis) claims() ([]Claim, error) {
 
 	return []Claim{
 		cached.claim(1, "KV-cached decode is cheaper than uncached", "machine time of a token without the cache over that with it exceeds 1, its interval too",
-			"no scenario with decode: uncached has a cached one of the same size beside it"),
+			"no scenario with decode: uncached has a cached one of the same prompt beside it"),
 		compile.claim(2, "Compilation speeds decode up 1.2 to 2.5 times", "decode tok/s with CUDA graphs, the compiled path here, over that without lies in [1.2, 2.5]",
 			"no pair of GPU backends differs in CUDA graphs only"),
 		gqa.claim(3, "GQA reduces KV memory 3 to 11 times against MHA", "bytes a token of each MHA model over each GQA model, f16, lie in [3, 11]",

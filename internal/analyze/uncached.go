@@ -1,79 +1,122 @@
 package analyze
 
 import (
+	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
 )
 
 // Uncached sets a cell that re-evaluates the whole sequence at every decode
-// step beside the one that does the same work with the KV cache.
+// step beside one that does the same work with the KV cache.
 type Uncached struct {
-	Cached, Plain *Group
+	Plain, Cached *Group
 	Tokens        int // longest context, prompt + generated
 
-	// Time of a decoded token without the cache over that with it; the same
-	// ratio holds for the machine's cost. CI is nil with too few rows.
+	// Seconds a decoded token, over the rows, for the tokens that both decode:
+	// where the cached cell goes on for longer, its first steps count.
+	PlainSPerTok, CachedSPerTok float64
+	// Ratio of the two; the same holds for the machine's cost. CI is nil with
+	// too few rows.
 	Ratio float64
 	CI    *stats.Range
 	// Growth is Ratio over that of the shortest context of the same model,
-	// backend and cache type.
-	Growth float64
+	// backend and cache type; nil for that one.
+	Growth *float64
 }
 
 // uncached finds the pairs, in order of the groups.
 func (a *Analysis) uncached() []Uncached {
-	type work struct {
-		ConfigKey
-		prompt, gen int
-	}
-	cached := map[work]*Group{}
+	var out []Uncached
+	shortest := map[ConfigKey]*Uncached{}
 	for _, g := range a.Groups {
 		if g.DecodeMode != "uncached" {
-			k := g.ConfigKey
-			k.DecodeMode = ""
-			cached[work{k, g.PromptTokens, g.GenTokens}] = g
-		}
-	}
-	var out []Uncached
-	shortest := map[ConfigKey]Uncached{}
-	for _, g := range a.Groups {
-		k := g.ConfigKey
-		k.DecodeMode = ""
-		with := cached[work{k, g.PromptTokens, g.GenTokens}]
-		if g.DecodeMode != "uncached" || with == nil {
 			continue
 		}
-		u := Uncached{Cached: with, Plain: g, Tokens: g.PromptTokens + g.GenTokens, Ratio: g.Decode.SPerTok.Value / with.Decode.SPerTok.Value}
-		if r := groupRatio(g, with, decodeMsPerTok); r != nil {
-			u.CI = &r.CI
+		with := a.cachedTwin(g)
+		if with == nil {
+			continue
 		}
-		if s, seen := shortest[k]; !seen || u.Tokens < s.Tokens {
-			shortest[k] = u
+		n := g.GenTokens
+		first := func(r *record.Record) float64 { return firstStepsMs(r, n) / float64(n) }
+		u := Uncached{Plain: g, Cached: with, Tokens: g.PromptTokens + n, PlainSPerTok: meanOf(g, first) / 1000, CachedSPerTok: meanOf(with, first) / 1000}
+		u.Ratio = u.PlainSPerTok / u.CachedSPerTok
+		if r := groupRatio(g, with, first); r != nil {
+			u.CI = &r.CI
 		}
 		out = append(out, u)
 	}
 	for i := range out {
-		k := out[i].Cached.ConfigKey
-		k.DecodeMode = ""
-		out[i].Growth = out[i].Ratio / shortest[k].Ratio
+		u := &out[i]
+		if s := shortest[u.Plain.ConfigKey]; s == nil || u.Tokens < s.Tokens {
+			shortest[u.Plain.ConfigKey] = u
+		}
+	}
+	for i := range out {
+		if s := shortest[out[i].Plain.ConfigKey]; s.Tokens < out[i].Tokens {
+			growth := out[i].Ratio / s.Ratio
+			out[i].Growth = &growth
+		}
 	}
 	return out
 }
 
+// cachedTwin returns the cached cell that starts with the work of g: the same
+// prompt length and at least as many steps, the fewest of those; nil when there
+// is none.
+func (a *Analysis) cachedTwin(g *Group) *Group {
+	var twin *Group
+	for _, c := range a.Groups {
+		kc, kg := c.ConfigKey, g.ConfigKey
+		kc.DecodeMode, kg.DecodeMode = "", ""
+		fits := c.DecodeMode != "uncached" && kc == kg && c.PromptTokens == g.PromptTokens && c.GenTokens >= g.GenTokens
+		for _, r := range c.Rows {
+			fits = fits && (r.GenTokens == g.GenTokens || len(r.StepMs) >= g.GenTokens)
+		}
+		if fits && (twin == nil || c.GenTokens < twin.GenTokens) {
+			twin = c
+		}
+	}
+	return twin
+}
+
+// firstStepsMs returns the time of a row's first n decode steps.
+func firstStepsMs(r *record.Record, n int) float64 {
+	if r.GenTokens == n {
+		return *r.DecodeMs
+	}
+	ms := 0.0
+	for _, step := range r.StepMs[:n] {
+		ms += step
+	}
+	return ms
+}
+
+func meanOf(g *Group, of func(*record.Record) float64) float64 {
+	total := 0.0
+	for _, r := range g.Rows {
+		total += of(r)
+	}
+	return total / float64(len(g.Rows))
+}
+
 func uncachedTables() []definition {
 	return []definition{{
-		name: studies + "uncached", title: "Decode without the KV cache", needs: "scenarios with decode: uncached beside cached ones of the same size",
-		columns: []Column{col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"), col("context_tokens", "context", "tokens"),
+		name: studies + "uncached", title: "Decode without the KV cache", needs: "scenarios with decode: uncached beside cached ones of the same prompt",
+		columns: []Column{
+			col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"), col("context_tokens", "context", "tokens"),
 			col("cached_tok_s", "cached", "tok/s"), col("uncached_tok_s", "uncached", "tok/s"),
-			col("cost_ratio", "uncached/cached cost", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""), col("growth", "over the shortest", "×")},
+			col("cost_ratio", "uncached/cached cost", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""), blank("growth", "× the shortest context"),
+		},
 		fill: func(a *Analysis, t *Table) error {
 			for _, u := range a.Uncached {
 				var lo, hi any
 				if u.CI != nil {
 					lo, hi = u.CI.Lo, u.CI.Hi
 				}
-				t.Add(u.Cached.Model, u.Cached.Backend, u.Cached.Variant(), u.Tokens, u.Cached.Decode.TokPerS(), u.Plain.Decode.TokPerS(), u.Ratio, lo, hi, u.Growth)
+				batch := float64(u.Cached.Batch)
+				t.Add(u.Cached.Model, u.Cached.Backend, u.Cached.Variant(), u.Tokens, batch/u.CachedSPerTok, batch/u.PlainSPerTok, u.Ratio, lo, hi, u.Growth)
 			}
 			return nil
 		},
+		notes: []string{"Both sides over the tokens that the uncached cell decodes; where the cached one goes on for longer, its first steps."},
 	}}
 }
