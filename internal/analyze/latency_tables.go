@@ -73,7 +73,7 @@ func latencyTables() []definition {
 }
 
 // summaryOf names the statistics of one metric.
-var summaryOf = []string{"n", "mean", "sd", "ci95_lo", "ci95_hi", "median", "p05", "p95", "min", "max", "cv_pct", "outliers"}
+var summaryOf = []string{"n", "mean", "sd", "ci95_lo", "ci95_hi", "median", "median_ci95_lo", "median_ci95_hi", "p05", "p95", "min", "max", "cv_pct", "outliers"}
 
 func summaryColumns() []Column {
 	columns := append(keyColumns(), Column{Name: "launches"}, Column{Name: "replicates"})
@@ -148,15 +148,21 @@ func fillSummary(a *Analysis, t *Table) error {
 			case g.ByLaunch:
 				s.CI = nil // rows that lack the metric leave launches uneven
 			}
-			var lo, hi any
-			if s.CI != nil {
-				lo, hi = s.CI.Lo, s.CI.Hi
-			}
-			cells = append(cells, s.N, s.Mean, s.SD, lo, hi, s.Median, s.P05, s.P95, s.Min, s.Max, s.CVPct, len(s.Outliers))
+			lo, hi := bounds(s.CI)
+			medianLo, medianHi := bounds(s.MedianCI)
+			cells = append(cells, s.N, s.Mean, s.SD, lo, hi, s.Median, medianLo, medianHi, s.P05, s.P95, s.Min, s.Max, s.CVPct, len(s.Outliers))
 		}
 		t.Add(cells...)
 	}
 	return nil
+}
+
+// bounds are the cells of an interval, absent when it is nil.
+func bounds(r *stats.Range) (lo, hi any) {
+	if r == nil {
+		return nil, nil
+	}
+	return r.Lo, r.Hi
 }
 
 func fillLatencySummary(a *Analysis, t *Table) error {

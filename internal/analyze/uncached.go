@@ -108,10 +108,7 @@ func uncachedTables() []definition {
 		},
 		fill: func(a *Analysis, t *Table) error {
 			for _, u := range a.Uncached {
-				var lo, hi any
-				if u.CI != nil {
-					lo, hi = u.CI.Lo, u.CI.Hi
-				}
+				lo, hi := bounds(u.CI)
 				batch := float64(u.Cached.Batch)
 				t.Add(u.Cached.Model, u.Cached.Backend, u.Cached.Variant(), u.Tokens, batch/u.CachedSPerTok, batch/u.PlainSPerTok, u.Ratio, lo, hi, u.Growth)
 			}

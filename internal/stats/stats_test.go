@@ -195,3 +195,18 @@ func TestRatios(t *testing.T) {
 		t.Error("unpaired values accepted")
 	}
 }
+
+func TestMedianCI(t *testing.T) {
+	// Ranks of the 95 % interval as tabulated by Conover, Practical
+	// Nonparametric Statistics, 3.2, for sorted values 1 to n.
+	for n, want := range map[int]*Range{1: nil, 5: nil, 6: {1, 6}, 7: {1, 7}, 8: {1, 8}, 9: {2, 8}, 10: {2, 9}, 15: {4, 12}, 20: {6, 15}, 25: {8, 18}} {
+		var x []float64
+		for i := range n {
+			x = append(x, float64(n-i))
+		}
+		s, _ := Describe(x, 0.95)
+		if (s.MedianCI == nil) != (want == nil) || want != nil && *s.MedianCI != *want {
+			t.Errorf("n=%d: %v, want %v", n, s.MedianCI, want)
+		}
+	}
+}

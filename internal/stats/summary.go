@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Range is an interval of values.
@@ -21,6 +22,7 @@ type Summary struct {
 	CI           *Range   // Student-t interval of the mean; nil for n = 1
 	Half         *float64 // half-width of CI; nil for n = 1
 	CVPct        *float64 // 100*SD/Mean; nil for n = 1 or a mean of 0
+	MedianCI     *Range   // distribution-free interval of the median; nil when there are too few values
 	Outliers     []int    // indices flagged by Outliers
 	Warnings     []string // what the sample is too small to say
 }
@@ -44,6 +46,7 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		P95:      percentileSorted(sorted, 95),
 		Min:      sorted[0],
 		Max:      sorted[len(sorted)-1],
+		MedianCI: medianCI(sorted, confidence),
 		Outliers: Outliers(x),
 	}
 	if s.N == 1 {
@@ -61,6 +64,26 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("n=%d: the interval rests on the assumption of normal noise; %d or more are better", s.N, fewValues))
 	}
 	return s, true
+}
+
+// medianCI returns the narrowest interval of order statistics, symmetric in
+// rank, that covers the median with at least the given confidence:
+//
+//	[x_(k), x_(n-k+1)]  with the largest k such that  P(Bin(n,1/2) < k) <= (1-confidence)/2
+//
+// nil when even the extremes do not, which at 0.95 is the case below 6 values.
+// Source: Hahn and Meeker, Statistical Intervals, 5.2 (1991).
+func medianCI(sorted []float64, confidence float64) *Range {
+	n := len(sorted)
+	b := distuv.Binomial{N: float64(n), P: 0.5}
+	k := 0
+	for k < (n+1)/2 && b.CDF(float64(k)) <= (1-confidence)/2 {
+		k++
+	}
+	if k == 0 {
+		return nil
+	}
+	return &Range{sorted[k-1], sorted[n-k]}
 }
 
 // Percentile returns the p-th percentile, p in [0,100], by linear
