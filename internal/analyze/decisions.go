@@ -3,6 +3,7 @@ package analyze
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/phasebench/phasebench/econ"
@@ -12,6 +13,19 @@ import (
 type candidate struct {
 	name  string
 	value float64
+	half  *float64 // of the interval; nil when there is none
+}
+
+// apart says whether two candidates differ by more than their intervals:
+// "~" when those overlap, nil when they are not known.
+func apart(x, y candidate) any {
+	switch {
+	case x.half == nil || y.half == nil:
+		return nil
+	case math.Abs(x.value-y.value) <= *x.half+*y.half:
+		return "~"
+	}
+	return "yes"
 }
 
 // factor is one thing to decide by.
@@ -22,69 +36,139 @@ type factor struct {
 	of         func(a *Analysis) ([]candidate, error)
 }
 
+// valueOf returns what a configuration is judged by; ok is false when it does
+// not have it.
+type valueOf func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error)
+
 // perConfig makes a candidate of each configuration with the cache that has
 // the value.
-func perConfig(of func(a *Analysis, c *Config) (v float64, ok bool, err error)) func(*Analysis) ([]candidate, error) {
+func perConfig(of valueOf) func(*Analysis) ([]candidate, error) {
 	return func(a *Analysis) ([]candidate, error) {
 		var out []candidate
 		for _, c := range a.Configs {
 			if c.DecodeMode == "uncached" {
 				continue
 			}
-			v, ok, err := of(a, c)
+			v, known, ok, err := of(a, c)
 			if err != nil {
 				return nil, err
 			}
-			if ok {
-				out = append(out, candidate{c.ConfigKey.String(), v})
+			if !ok {
+				continue
 			}
+			x := candidate{name: c.ConfigKey.String(), value: v.Value}
+			if known {
+				x.half = &v.Half
+			}
+			out = append(out, x)
 		}
 		return out, nil
 	}
 }
 
-// blendCost is the cost of a blend at the configuration's first price, its own
-// if it has one.
-func blendCost(blend func(a *Analysis) econ.Blend) func(*Analysis, *Config) (float64, bool, error) {
-	return func(a *Analysis, c *Config) (float64, bool, error) {
-		if len(c.Costs) == 0 {
-			return 0, false, nil
+// decidingCost is the configuration's cost that decisions go by: at own rates
+// when any configuration has one, else in the scenario, since the two cannot be
+// compared; ok is false when it has none of that kind.
+func (a *Analysis) decidingCost(c *Config) (x Cost, ok bool) {
+	own := slices.ContainsFunc(a.Configs, func(c *Config) bool { return len(c.Costs) > 0 && c.Costs[0].Own })
+	i := slices.IndexFunc(c.Costs, func(x Cost) bool { return x.Own == own })
+	if i < 0 {
+		return x, false
+	}
+	return c.Costs[i], true
+}
+
+// weightedCost is what perPrefill tokens of prompt and perDecode generated ones
+// cost at the deciding price.
+func weightedCost(weights func(a *Analysis) (perPrefill, perDecode float64)) valueOf {
+	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+		x, ok := a.decidingCost(c)
+		if !ok {
+			return v, false, false, nil
 		}
+		wp, wd := weights(a)
+		v.Value = wp*x.Prefill.TotalUSD() + wd*x.Decode.TotalUSD()
 		prefill, decode := a.billable(c.Prefill, c.Decode)
-		x, err := blend(a).CostPerM(prefill.phase(), decode.phase(), a.at(c.Costs[0].Price))
-		return x.TotalUSD(), true, err
+		p, pok := prefill.interval()
+		d, dok := decode.interval()
+		if !pok || !dok {
+			return v, false, true, nil
+		}
+		ip, err := p.USDPerM(a.at(x.Price))
+		if err != nil {
+			return v, false, false, err
+		}
+		id, err := d.USDPerM(a.at(x.Price))
+		v.Half = math.Hypot(wp*ip.Half, wd*id.Half)
+		return v, true, true, err
 	}
 }
 
-func requestCost(r econ.Request) func(*Analysis, *Config) (float64, bool, error) {
-	return func(a *Analysis, c *Config) (float64, bool, error) {
-		if len(c.Costs) == 0 {
-			return 0, false, nil
+func blendCost(b econ.Blend) valueOf {
+	return weightedCost(func(*Analysis) (float64, float64) { return b.Input, b.Output() })
+}
+
+// ownBlendCost is blendCost of the analysis's own blend, times factor.
+func ownBlendCost(factor float64) valueOf {
+	return weightedCost(func(a *Analysis) (float64, float64) { return factor * a.Blend.Input, factor * a.Blend.Output() })
+}
+
+func requestCost(r econ.Request) valueOf {
+	return weightedCost(func(*Analysis) (float64, float64) {
+		return float64(r.PromptTokens) / 1e6, float64(r.GenTokens) / 1e6
+	})
+}
+
+// throughput is tokens a second of a phase, its relative interval that of the
+// time a token takes.
+func throughput(rate func(*Config) Rate) valueOf {
+	return func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+		r := rate(c)
+		v.Value = r.TokPerS()
+		if h := r.SPerTok.Half; h != nil {
+			v.Half, known = v.Value**h/r.SPerTok.Value, true
 		}
-		prefill, decode := a.billable(c.Prefill, c.Decode)
-		x, err := r.Cost(prefill.phase(), decode.phase(), a.at(c.Costs[0].Price))
-		return x.TotalUSD(), true, err
+		return v, known, true, nil
 	}
 }
 
-func joules(a *Analysis, c *Config) (float64, bool, error) {
-	j, ok, err := a.Blend.JPerTok(c.Prefill.phase(), c.Decode.phase())
-	return j, ok, err
+// joules is the energy of a token of the blend, times factor.
+func joules(factor func(a *Analysis) float64) valueOf {
+	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+		f := factor(a)
+		j, ok, err := a.Blend.JPerTok(c.Prefill.phase(), c.Decode.phase())
+		if err != nil || !ok || f == 0 {
+			return v, false, false, err
+		}
+		i, known, err := a.blendJoules(c)
+		return econ.Interval{Value: f * j, Half: f * i.Half}, known, true, err
+	}
 }
+
+// gramsPerJoule turns joules a token into grams of CO2 equivalent per million
+// tokens; 0 without a carbon intensity.
+func gramsPerJoule(a *Analysis) float64 {
+	if a.Carbon == nil {
+		return 0
+	}
+	return a.Carbon.GPerKWh * 1e6 / 3.6e6
+}
+
+func one(*Analysis) float64 { return 1 }
 
 // factors are those of TR123 14.3 that data can decide.
 func factors() []factor {
 	return []factor{
 		{name: "lowest cost of the blend", unit: "$/1M", needs: needsPrice,
-			of: perConfig(blendCost(func(a *Analysis) econ.Blend { return a.Blend }))},
+			of: perConfig(ownBlendCost(1))},
 		{name: "highest decode throughput", unit: "tok/s", higher: true, needs: "a measured row",
-			of: perConfig(func(_ *Analysis, c *Config) (float64, bool, error) { return c.Decode.TokPerS(), true, nil })},
+			of: perConfig(throughput(func(c *Config) Rate { return c.Decode }))},
 		{name: "highest prefill throughput", unit: "tok/s", higher: true, needs: "a measured row",
-			of: perConfig(func(_ *Analysis, c *Config) (float64, bool, error) { return c.Prefill.TokPerS(), true, nil })},
+			of: perConfig(throughput(func(c *Config) Rate { return c.Prefill }))},
 		{name: "least KV memory a token", unit: "B", needs: needsShape, of: func(a *Analysis) ([]candidate, error) {
 			var out []candidate
 			err := a.eachCache(func(m *Model, typeK, typeV string, per int64) error {
-				out = append(out, candidate{m.Name + ", " + cacheName(typeK, typeV), float64(per)})
+				out = append(out, candidate{name: m.Name + ", " + cacheName(typeK, typeV), value: float64(per), half: new(float64)})
 				return nil
 			})
 			return out, err
@@ -93,7 +177,7 @@ func factors() []factor {
 			var out []candidate
 			for _, m := range a.Models {
 				if m.Info != nil {
-					out = append(out, candidate{m.Name, float64(m.Info.CtxTrain)})
+					out = append(out, candidate{name: m.Name, value: float64(m.Info.CtxTrain), half: new(float64)})
 				}
 			}
 			return out, nil
@@ -101,25 +185,21 @@ func factors() []factor {
 		{name: "most gained by CUDA graphs in decode", unit: "×", higher: true, needs: "a pair of GPU backends that differs in CUDA graphs only", of: func(a *Analysis) ([]candidate, error) {
 			var out []candidate
 			for _, g := range a.Graphs {
-				out = append(out, candidate{g.With.Model, g.With.Decode.TokPerS() / g.Without.Decode.TokPerS()})
+				x := candidate{name: g.With.Model, value: g.With.Decode.TokPerS() / g.Without.Decode.TokPerS()}
+				if g.Decode != nil {
+					half := (g.Decode.CI.Hi - g.Decode.CI.Lo) / 2
+					x.half = &half
+				}
+				out = append(out, x)
 			}
 			return out, nil
 		}},
-		{name: "least energy of the blend", unit: "J/tok", needs: needsPower, of: perConfig(joules)},
+		{name: "least energy of the blend", unit: "J/tok", needs: needsPower, of: perConfig(joules(one))},
 		{name: "lowest carbon of the blend", unit: "g/1M", needs: needsPower + " and a carbon intensity (--carbon)",
-			of: perConfig(func(a *Analysis, c *Config) (float64, bool, error) {
-				g, err := a.carbon(c.Prefill, c.Decode)
-				if g == nil {
-					return 0, false, err
-				}
-				return *g, true, err
-			})},
+			of: perConfig(joules(gramsPerJoule))},
 		{name: "cheapest request of 256+128 tokens", unit: "$", needs: needsPrice, of: perConfig(requestCost(requestMix))},
 		{name: "lowest cost of a year of 1e9 tokens a month", unit: "$/year", needs: needsPrice,
-			of: perConfig(func(a *Analysis, c *Config) (float64, bool, error) {
-				v, ok, err := blendCost(func(a *Analysis) econ.Blend { return a.Blend })(a, c)
-				return 12 * monthTokens / 1e6 * v, ok, err
-			})},
+			of: perConfig(ownBlendCost(12 * monthTokens / 1e6))},
 	}
 }
 
@@ -154,7 +234,7 @@ func useCases(a *Analysis) []useCase {
 	var out []useCase
 	for _, b := range econ.Profiles() {
 		out = append(out, useCase{fmt.Sprintf("%s, %.0f %% of tokens are input", b.Name, 100*b.Input),
-			factor{unit: "$/1M", needs: needsPrice, of: perConfig(blendCost(func(*Analysis) econ.Blend { return b }))}})
+			factor{unit: "$/1M", needs: needsPrice, of: perConfig(blendCost(b))}})
 	}
 	for _, r := range a.Packs {
 		out = append(out, useCase{fmt.Sprintf("%s requests, %d+%d tokens", r.Name, r.PromptTokens, r.GenTokens),
@@ -163,27 +243,32 @@ func useCases(a *Analysis) []useCase {
 	out = append(out,
 		useCase{"soonest first token after 1,024 prompt tokens", factor{unit: "ms", needs: "cells with 512 prompt tokens or more", of: firstToken}},
 		useCase{"largest model measured, cheapest way to run it", factor{unit: "$/1M", needs: needsPrice + ", and the models' parameters", of: largest}},
-		useCase{"no GPU", factor{unit: "$/1M", needs: "rows on a CPU, with " + needsPrice, of: perConfig(func(a *Analysis, c *Config) (float64, bool, error) {
+		useCase{"no GPU", factor{unit: "$/1M", needs: "rows on a CPU, with " + needsPrice, of: perConfig(func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 			if c.first().DeviceKind != "cpu" {
-				return 0, false, nil
+				return v, false, false, nil
 			}
-			return blendCost(func(a *Analysis) econ.Blend { return a.Blend })(a, c)
+			return ownBlendCost(1)(a, c)
 		})}},
-		useCase{"least energy", factor{unit: "J/tok", needs: needsPower, of: perConfig(joules)}},
+		useCase{"least energy", factor{unit: "J/tok", needs: needsPower, of: perConfig(joules(one))}},
 	)
 	return out
 }
 
 // firstToken estimates the prefill of 1,024 tokens from the longest prompt of
 // each configuration.
-var firstToken = perConfig(func(_ *Analysis, c *Config) (float64, bool, error) {
+var firstToken = perConfig(func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 	longest := c.Groups[0]
 	for _, g := range c.Groups {
 		if g.PromptTokens > longest.PromptTokens {
 			longest = g
 		}
 	}
-	return 1000 * 1024 * longest.Prefill.SPerTok.Value, longest.PromptTokens >= 512, nil
+	t := longest.Prefill.SPerTok
+	v.Value = 1000 * 1024 * t.Value
+	if t.Half != nil {
+		v.Half, known = 1000*1024**t.Half, true
+	}
+	return v, known, longest.PromptTokens >= 512, nil
 })
 
 func largest(a *Analysis) ([]candidate, error) {
@@ -193,11 +278,11 @@ func largest(a *Analysis) ([]candidate, error) {
 			model = m
 		}
 	}
-	return perConfig(func(a *Analysis, c *Config) (float64, bool, error) {
+	return perConfig(func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 		if model == nil || c.Model != model.Name {
-			return 0, false, nil
+			return v, false, false, nil
 		}
-		return blendCost(func(a *Analysis) econ.Blend { return a.Blend })(a, c)
+		return ownBlendCost(1)(a, c)
 	})(a)
 }
 
@@ -205,7 +290,7 @@ func decisionTables() []definition {
 	return []definition{
 		{
 			name: studies + "recommendations", section: "14.2", title: "What to run for what", needs: "a measured row",
-			columns: []Column{col("use_case", "use case", ""), col("choice", "choice", ""), col("value", "value", ""), col("unit", "unit", ""), col("of", "of", ""), blank("missing", "not decided, needs")},
+			columns: []Column{col("use_case", "use case", ""), col("choice", "choice", ""), col("value", "value", ""), col("unit", "unit", ""), col("of", "of", ""), blank("apart", "ahead of the next"), blank("missing", "not decided, needs")},
 			fill: func(a *Analysis, t *Table) error {
 				for _, u := range useCases(a) {
 					list, err := u.ordered(a)
@@ -213,19 +298,23 @@ func decisionTables() []definition {
 						return err
 					}
 					if len(list) == 0 {
-						t.Add(u.name, nil, nil, u.unit, 0, u.needs)
+						t.Add(u.name, nil, nil, u.unit, 0, nil, u.needs)
 						continue
 					}
-					t.Add(u.name, list[0].name, list[0].value, u.unit, len(list), nil)
+					var ahead any
+					if len(list) > 1 {
+						ahead = apart(list[0], list[1])
+					}
+					t.Add(u.name, list[0].name, list[0].value, u.unit, len(list), ahead, nil)
 				}
 				return nil
 			},
-			notes: []string{"At the device's own rate where it has one, else in the scenario. Quality of the text is not measured."},
+			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. ~: its interval overlaps that of the next. Quality of the text is not measured."},
 		},
 		{
 			name: studies + "decision_matrix", section: "14.3", title: "Winner, runner-up and what to avoid", needs: "two candidates for a factor",
 			columns: []Column{col("factor", "factor", ""), col("unit", "unit", ""), col("winner", "winner", ""), col("winner_value", "value", ""),
-				col("runner_up", "runner-up", ""), col("runner_up_value", "value", ""), blank("avoid", "avoid"), Column{Name: "avoid_value", Title: "value", Blank: true},
+				col("runner_up", "runner-up", ""), col("runner_up_value", "value", ""), blank("apart", "apart"), blank("avoid", "avoid"), Column{Name: "avoid_value", Title: "value", Blank: true},
 				col("candidates", "of", ""), blank("missing", "not decided, needs")},
 			fill: func(a *Analysis, t *Table) error {
 				for _, f := range factors() {
@@ -233,23 +322,26 @@ func decisionTables() []definition {
 					if err != nil {
 						return err
 					}
-					row := []any{f.name, f.unit, nil, nil, nil, nil, nil, nil, len(list), nil}
+					row := []any{f.name, f.unit, nil, nil, nil, nil, nil, nil, nil, len(list), nil}
 					switch n := len(list); {
 					case n == 0:
-						row[9] = f.needs
+						row[10] = f.needs
 					case n == 1:
-						row[9] = "a second candidate"
+						row[10] = "a second candidate"
 					case n > 2: // the second of two is no advice
-						row[6], row[7] = list[n-1].name, list[n-1].value
+						row[7], row[8] = list[n-1].name, list[n-1].value
 					}
 					for i, x := range list[:min(2, len(list))] {
 						row[2+2*i], row[3+2*i] = x.name, x.value
+					}
+					if len(list) > 1 {
+						row[6] = apart(list[0], list[1])
 					}
 					t.Add(row...)
 				}
 				return nil
 			},
-			notes: []string{"By the point estimates; which differences are told apart from noise is in the tests of backends and the ranking."},
+			notes: []string{"~: the intervals of winner and runner-up overlap, so the order may be noise; –: too few repetitions to say."},
 		},
 	}
 }

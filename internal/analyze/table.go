@@ -89,14 +89,15 @@ func (t *Table) empty(column int) bool {
 	return true
 }
 
-// gaps says what a column without any value lacks, by words in its name; the
+// gaps says what a column without any value lacks, by words of its name; the
 // first that fits counts.
 var gaps = []struct{ words, lacks string }{
 	{"cuda gap", "times from CUDA events"},
-	{"power watts _w. _w _j_ joules energy kwh gco2 infra_pct blend_total total_usd", "power of both phases (and a price of electricity or a carbon intensity where they enter)"},
+	{"power w j joules energy kwh gco2e infra total", "power of both phases (and a price of electricity or a carbon intensity where they enter)"},
 	{"gpu clock temp", "telemetry of a GPU"},
-	{"usd tier months rate cost", "a price of that kind"},
-	{"ci half sd cv lo hi pct t df p cohens", "enough repetitions"},
+	{"longest limit", "the device's memory, which environment.json names"},
+	{"usd tier months", "a price of that kind"},
+	{"ci ci95 sd lo hi cv pct t df p holm d extra median", "more repetitions"},
 }
 
 // Lacking returns what it takes to fill the columns without any value, and
@@ -109,7 +110,7 @@ func (t *Table) Lacking() map[string][]string {
 		}
 		lacks := "rows that carry it"
 		for _, g := range gaps {
-			if slices.ContainsFunc(strings.Fields(g.words), func(w string) bool { return strings.Contains(c.Name, w) }) {
+			if slices.ContainsFunc(words(c.Name), func(w string) bool { return slices.Contains(strings.Fields(g.words), w) }) {
 				lacks = g.lacks
 				break
 			}
@@ -117,4 +118,9 @@ func (t *Table) Lacking() map[string][]string {
 		out[lacks] = append(out[lacks], c.Name)
 	}
 	return out
+}
+
+// words are the parts of a column's name.
+func words(name string) []string {
+	return strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '.' })
 }

@@ -131,11 +131,11 @@ func testTables() []definition {
 				for _, c := range a.Configs {
 					x := a.pooled(c)
 					s, _ := stats.Describe(x, Confidence)
-					t.Add(append(configCells(c.ConfigKey), a.pooledPrice(c).Label(), s.Mean, s.SD, s.N)...)
+					t.Add(append(configCells(c.ConfigKey), a.pooledPrice().Label(), s.Mean, s.SD, s.N)...)
 				}
 				return nil
 			},
-			notes: []string{"Infrastructure only, as TR123 7 has it; without any price, at $1/h."},
+			notes: []string{"Infrastructure only and at one rate for all, as TR123 7 has it; $1/h when there is no scenario."},
 		},
 		{
 			name: studies + "stats_pairs", section: "7.1", title: "Decode cost of pairs of backends, all rows pooled (TR123 form)", needs: "two backends of one model, with two rows each",
@@ -148,11 +148,11 @@ func testTables() []definition {
 	}
 }
 
-// pooledPrice is the configuration's first price; a dollar an hour, so that
-// ratios can still be shown, when it has none.
-func (a *Analysis) pooledPrice(c *Config) Price {
-	if prices := a.Prices.Of(c.Device); len(prices) > 0 {
-		return prices[0]
+// pooledPrice is the one price that section 7 compares backends at: the
+// scenario's, or a dollar an hour, so that ratios can still be shown.
+func (a *Analysis) pooledPrice() Price {
+	if a.Prices.Scenario != nil {
+		return *a.Prices.Scenario
 	}
 	return Price{Tier: "none", USDPerHour: 1}
 }
@@ -161,7 +161,7 @@ func (a *Analysis) pooledPrice(c *Config) Price {
 // million tokens.
 func (a *Analysis) pooled(c *Config) []float64 {
 	var out []float64
-	rate := a.pooledPrice(c).USDPerHour
+	rate := a.pooledPrice().USDPerHour
 	for _, g := range c.Groups {
 		for _, r := range g.Rows {
 			out = append(out, 1e6*rate/(3600**tokPerS(r, r.GenTokens, r.DecodeMs)))
