@@ -100,7 +100,7 @@ func Synth(context.Context, string, string, SynthOptions) (SynthResult, error) {
 }
 
 // TimeOnDevice returns false.
-func (*Context) TimeOnDevice(int) bool { return false }
+func (*Context) TimeOnDevice(int, bool) bool { return false }
 
 // BusyMs returns false.
 func (*Context) BusyMs(int) (float64, bool) { return 0, false }

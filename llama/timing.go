@@ -10,13 +10,15 @@ import "C"
 // TimeOnDevice asks for device-side times of the next calls, at most that many,
 // of Prefill and DecodeStep, from events on the engine's own compute stream. It
 // returns false when the context computes on no CUDA device; nothing is timed
-// then. Reading the times costs nothing during the calls; taking them costs two
-// event records a call.
-func (c *Context) TimeOnDevice(calls int) bool {
-	return c.c != nil && bool(C.pb_timing_start(c.c, C.int(calls)))
+// then. The first call and the end of the last are timed, which is what the
+// spans of a prefill and the decode steps after it need and costs nothing that
+// can be measured; with every set each call is, which slows short steps down by
+// some percent.
+func (c *Context) TimeOnDevice(calls int, every bool) bool {
+	return c.c != nil && bool(C.pb_timing_start(c.c, C.int(calls), C.bool(every)))
 }
 
-// BusyMs returns the time from the first to the last kernel of a call in
+// BusyMs returns the time from the first kernel of a call to the end of its work in
 // milliseconds, counting calls from 0 after TimeOnDevice, and whether it is
 // known.
 func (c *Context) BusyMs(call int) (float64, bool) {
@@ -24,8 +26,8 @@ func (c *Context) BusyMs(call int) (float64, bool) {
 	return ms, ms >= 0
 }
 
-// SpanMs returns the time from the submission of one call to the last kernel of
-// another in milliseconds, and whether it is known. Only calls 0 and 1, where
+// SpanMs returns the time from the submission of one call to the end of
+// another's work in milliseconds, and whether it is known. Only calls 0 and 1, where
 // the phases of a row begin, can be the first.
 func (c *Context) SpanMs(from, to int) (float64, bool) {
 	ms := float64(C.pb_timing_span_ms(c.c, C.int(from), C.int(to)))

@@ -116,7 +116,7 @@ measure() {
     [ "$2" = decode ] || environment+=(GGML_CUDA_DISABLE_GRAPHS=1)
     case $1-$2 in
         ours-decode) ours --prompt 256 --gen 128 --reps 1 ;;
-        ours-prefill) ours --prompt 512 --gen 1 --reps 3 ;;
+        ours-prefill) ours --prompt 512 --gen 0 --reps 3 ;;
         peer-decode) peer -p 0 -n 128 -d 256 -r 1 ;;
         peer-prefill) peer -p 512 -n 0 -r 3 ;;
     esac >"$answer" 2>"$errors" || return

@@ -23,7 +23,7 @@ type probeResult struct {
 	GenTokens    int       `json:"gen_tokens"`
 	TokenHash    string    `json:"token_hash"`
 	PrefillMs    []float64 `json:"prefill_ms"`
-	DecodeMs     []float64 `json:"decode_ms"`
+	DecodeMs     []float64 `json:"decode_ms,omitempty"` // absent when no tokens were generated
 }
 
 // probeCommand measures in this very process: no matrix, no rows on disk. It is
@@ -33,7 +33,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	model := fs.String("model", "", "GGUF file")
 	device := fs.String("device", "cpu", "cpu or cuda")
 	prompt := fs.Int("prompt", 256, "prompt tokens")
-	gen := fs.Int("gen", 128, "tokens to generate")
+	gen := fs.Int("gen", 128, "tokens to generate; 0 for prefills alone, one right after the other")
 	reps := fs.Int("reps", 3, "repetitions")
 	warmup := fs.Int("warmup", 1, "repetitions before them that are not reported")
 	threads := fs.Int("threads", 0, "CPU threads (default: physical cores, or 1 with everything on a GPU)")
@@ -46,7 +46,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if err := parse(fs, "probe --model FILE [flags]", args, io.out); err != nil {
 		return err
 	}
-	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 1 {
+	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 0 {
 		return usagef("need --model FILE and positive counts; see bench probe --help")
 	}
 	if *argmax != "graph" && *argmax != "host" {
@@ -82,7 +82,9 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 		out.TokenHash = r.TokenHash
 		if i >= *warmup {
 			out.PrefillMs = append(out.PrefillMs, float64(r.PrefillEndNs-r.StartNs)/1e6)
-			out.DecodeMs = append(out.DecodeMs, float64(r.StepEndNs[len(r.StepEndNs)-1]-r.PrefillEndNs)/1e6)
+			if n := len(r.StepEndNs); n > 0 {
+				out.DecodeMs = append(out.DecodeMs, float64(r.StepEndNs[n-1]-r.PrefillEndNs)/1e6)
+			}
 		}
 	}
 	if *asJSON {
@@ -91,9 +93,12 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if out.Synthetic {
 		fmt.Fprintln(io.out, "synthetic weights")
 	}
-	for i := range out.PrefillMs {
-		fmt.Fprintf(io.out, "prefill %d tokens: %8.2f ms, %8.1f tok/s   decode %d tokens: %8.2f ms, %8.1f tok/s\n",
-			*prompt, out.PrefillMs[i], float64(*prompt)/out.PrefillMs[i]*1e3, *gen, out.DecodeMs[i], float64(*gen)/out.DecodeMs[i]*1e3)
+	for i, ms := range out.PrefillMs {
+		fmt.Fprintf(io.out, "prefill %d tokens: %8.2f ms, %8.1f tok/s", *prompt, ms, float64(*prompt)/ms*1e3)
+		if i < len(out.DecodeMs) {
+			fmt.Fprintf(io.out, "   decode %d tokens: %8.2f ms, %8.1f tok/s", *gen, out.DecodeMs[i], float64(*gen)/out.DecodeMs[i]*1e3)
+		}
+		fmt.Fprintln(io.out)
 	}
 	return nil
 }

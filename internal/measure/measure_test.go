@@ -120,6 +120,11 @@ func TestRows(t *testing.T) {
 	if first.HostPeakRSSBytes < first.HostRSSBytes || first.HostRSSBytes < 1<<20 {
 		t.Errorf("resident %d, peak %d bytes", first.HostRSSBytes, first.HostPeakRSSBytes)
 	}
+	alone := row("cached")
+	alone.Row.GenTokens = 0
+	if r := ask(t, c, alone).Row; r == nil || len(r.StepEndNs) != 0 || r.PrefillEndNs <= r.StartNs {
+		t.Errorf("prefill alone: %+v", r)
+	}
 	other := row("cached")
 	other.Row.Seed = 43
 	if r := ask(t, c, other).Row; r == nil || r.PromptHash == first.PromptHash {
@@ -146,7 +151,7 @@ func TestFailuresAreAnswered(t *testing.T) {
 		says   string
 	}{
 		"too long":     {func(r *wire.Row) { r.PromptTokens = 100 }, "do not fit"},
-		"nothing made": {func(r *wire.Row) { r.GenTokens = 0 }, "gen_tokens"},
+		"nothing made": {func(r *wire.Row) { r.GenTokens = -1 }, "gen_tokens"},
 		"no prompt":    {func(r *wire.Row) { r.PromptTokens = 0 }, "1"},
 		"batch":        {func(r *wire.Row) { r.Context.Batch = 2 }, "batch"},
 		"cache type":   {func(r *wire.Row) { r.Context.TypeK = "f17" }, "f17"},

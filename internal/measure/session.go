@@ -68,10 +68,11 @@ func (s *Session) Close() error {
 	return errors.Join(append(errs, s.model.Close())...)
 }
 
-// Row measures once. The KV cache is empty when the clock starts.
+// Row measures once. The KV cache is empty when the clock starts. With no
+// tokens to generate it is the prefill alone.
 func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
-	if r.GenTokens < 1 {
-		return nil, fmt.Errorf("gen_tokens is %d, need at least 1: %w", r.GenTokens, llama.ErrBadInput)
+	if r.GenTokens < 0 {
+		return nil, fmt.Errorf("gen_tokens is %d: %w", r.GenTokens, llama.ErrBadInput)
 	}
 	c, contextMs, err := s.context(r.Context)
 	if err != nil {
@@ -93,10 +94,10 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil
 	}
 	c.Clear()
-	if r.NoDeviceTimes {
-		c.TimeOnDevice(0)
+	if calls := 1 + r.GenTokens; r.NoDeviceTimes {
+		c.TimeOnDevice(0, false)
 	} else {
-		c.TimeOnDevice(1 + r.GenTokens)
+		c.TimeOnDevice(calls, r.StepTimes)
 	}
 
 	// A collection in the middle of a phase would be time the model did not
@@ -132,7 +133,7 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		NBatch:       c.Params().NBatch,
 		NUbatch:      c.Params().NUbatch,
 	}
-	deviceTimes(c, out)
+	deviceTimes(c, r.StepTimes, out)
 	for _, m := range c.MemoryUse() {
 		out.KVAllocBytes += m.KV
 		out.WeightsBytes += m.Weights
@@ -146,22 +147,23 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 }
 
 // deviceTimes adds what the events on the GPU's stream say, if there are any.
-func deviceTimes(c *llama.Context, out *wire.RowReply) {
-	prefill, ok1 := c.SpanMs(0, 0)
-	decode, ok2 := c.SpanMs(1, out.GenTokens)
-	busy, ok3 := c.BusyMs(0)
-	if !ok1 || !ok2 || !ok3 {
-		return
-	}
-	steps := make([]float64, out.GenTokens)
-	for i := range steps {
-		ms, ok := c.BusyMs(1 + i)
+func deviceTimes(c *llama.Context, steps bool, out *wire.RowReply) {
+	known := func(ms float64, ok bool) *float64 {
 		if !ok {
+			return nil
+		}
+		return &ms
+	}
+	out.PrefillCudaMs = known(c.SpanMs(0, 0))
+	out.DecodeCudaMs = known(c.SpanMs(1, out.GenTokens))
+	out.PrefillBusyMs = known(c.BusyMs(0))
+	for i := range out.GenTokens {
+		ms, ok := c.BusyMs(1 + i)
+		if !steps || !ok {
 			return
 		}
-		steps[i] = ms
+		out.StepCudaMs = append(out.StepCudaMs, ms)
 	}
-	out.PrefillCudaMs, out.DecodeCudaMs, out.PrefillBusyMs, out.StepCudaMs = &prefill, &decode, &busy, steps
 }
 
 func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, error) {

@@ -87,8 +87,9 @@ type Record struct {
 	StartNs   int64     `json:"start_ns,omitempty"` // CLOCK_MONOTONIC at the start of prefill
 
 	// Device-side times from events on the engine's own compute stream: the
-	// phases from submission to the last kernel, and the time from the first
-	// to the last kernel of the prefill and of each decode step.
+	// phases from submission to the end of their work, and the prefill and each
+	// decode step from its first kernel on. The steps are timed in warm-up rows
+	// only, since that slows short ones down by some percent.
 	PrefillCudaMs     *float64  `json:"prefill_cuda_ms,omitempty"`
 	DecodeCudaMs      *float64  `json:"decode_cuda_ms,omitempty"`
 	PrefillCudaBusyMs *float64  `json:"prefill_cuda_busy_ms,omitempty"`

@@ -127,6 +127,7 @@ func (s *session) measure(ctx context.Context, c *CellCheck, rec *record.Record)
 		GenTokens:    c.Scenario.GenTokens,
 		DecodeMode:   c.Scenario.Decode,
 		Seed:         c.Seed,
+		StepTimes:    rec.Warmup,
 	}}, s.rowTimeout(c))
 	took := time.Since(start)
 	if err != nil && ctx.Err() != nil {

@@ -149,6 +149,9 @@ type Row struct {
 	DecodeMode   string      `json:"decode_mode"` // "cached" or "uncached"
 	Seed         int64       `json:"seed"`        // selects the prompt text
 
+	// StepTimes asks for the device-side time of every step, which slows short
+	// steps down by some percent: for rows that are in no statistic.
+	StepTimes bool `json:"step_times,omitempty"`
 	// NoDeviceTimes leaves out the events on the GPU's stream, to see what
 	// taking them costs.
 	NoDeviceTimes bool `json:"no_device_times,omitempty"`
@@ -166,7 +169,8 @@ type RowReply struct {
 	StepEndNs    []int64 `json:"step_end_ns"`    // after each decode step
 
 	// By events on the GPU's compute stream: the phases from submission to the
-	// last kernel, and from first to last kernel of the prefill and each step.
+	// end of their work, and the prefill and, if asked for, each step from its
+	// first kernel on.
 	PrefillCudaMs *float64  `json:"prefill_cuda_ms,omitempty"`
 	DecodeCudaMs  *float64  `json:"decode_cuda_ms,omitempty"`
 	PrefillBusyMs *float64  `json:"prefill_busy_ms,omitempty"`

@@ -91,6 +91,7 @@ bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_er
             check(llama_decode(c->ctx, llama_batch_get_one(const_cast<int32_t *>(tokens) + done, part)));
             done += part;
         }
+        c->timer.leave();
         if (c->chain) {
             *next = llama_get_sampled_token_ith(c->ctx, -1); // waits for the device
         } else {
@@ -113,8 +114,11 @@ int pb_memory_get(pb_context *c, pb_memory *out, int cap) {
             m = pb_memory{};
             std::snprintf(m.name, sizeof m.name, "%s", ggml_backend_buft_name(buft));
             m.device = -1;
+            // Weights repacked for the CPU's matrix units lie in main memory too,
+            // although the engine does not call that buffer a host one.
             ggml_backend_dev_t dev = ggml_backend_buft_is_host(buft) ? nullptr : ggml_backend_buft_get_device(buft);
-            for (size_t i = 0; dev && i < ggml_backend_dev_count(); i++) {
+            const bool on_cpu = !dev || ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
+            for (size_t i = 0; !on_cpu && i < ggml_backend_dev_count(); i++) {
                 if (ggml_backend_dev_get(i) == dev) {
                     m.device = static_cast<int>(i);
                 }

@@ -5,8 +5,8 @@
 // file sees two private headers: llama-context.h, for the scheduler of a
 // context and through it the GPU backend in use, and ggml-backend-impl.h, for
 // the backend's event_record, which records on the stream it computes on, and
-// its graph_compute, which is wrapped to mark where the kernels of a call begin
-// and end. The events are the CUDA driver's, created with timing, and the
+// its graph_compute, which is wrapped to mark where the kernels of a call begin.
+// The events are the CUDA driver's, created with timing, and the
 // driver is opened at run time: on a machine without it there is no timing.
 
 #include "engine.h"
@@ -72,13 +72,18 @@ struct event_timer::state {
     ggml_status (*compute)(ggml_backend_t, ggml_cgraph *) = nullptr;
     struct call {
         cu_event entry = nullptr, first = nullptr, last = nullptr;
-        bool computed = false;
+        bool started = false, ended = false;
     };
     std::vector<call> calls;
     size_t limit = 0; // calls that were asked for; there may be room for more
     size_t begun = 0; // calls since start()
+    bool every = false; // also the calls in the middle
 
     bool timing() const { return begun > 0 && begun <= limit; }
+    // Whether a call is timed from its first kernel on.
+    bool bounded(size_t call) const { return every || call == 0; }
+    // Whether the end of a call is wanted: it ends a phase, or all are.
+    bool ends(size_t call) const { return every || call == 0 || call + 1 == limit; }
 
     void record(cu_event e) {
         ggml_backend_event event = {ggml_backend_get_device(backend), e};
@@ -104,20 +109,17 @@ event_timer::~event_timer() {
 }
 
 ggml_status event_timer::compute(ggml_backend_t backend, ggml_cgraph *graph) {
-    if (!s->timing()) {
-        return s->compute(backend, graph);
+    if (s->timing() && s->bounded(s->begun - 1)) {
+        auto &c = s->calls[s->begun - 1];
+        if (!c.started) { // a call may be several graphs
+            s->record(c.first);
+            c.started = true;
+        }
     }
-    auto &c = s->calls[s->begun - 1];
-    if (!c.computed) {
-        s->record(c.first);
-        c.computed = true;
-    }
-    const ggml_status status = s->compute(backend, graph);
-    s->record(c.last); // a call of several graphs ends with the last of them
-    return status;
+    return s->compute(backend, graph);
 }
 
-bool event_timer::start(llama_context *ctx, size_t calls) {
+bool event_timer::start(llama_context *ctx, size_t calls, bool every) {
     if (!s && calls == 0) {
         return false;
     }
@@ -140,8 +142,9 @@ bool event_timer::start(llama_context *ctx, size_t calls) {
         s->calls.push_back(c);
     }
     for (auto &c : s->calls) {
-        c.computed = false;
+        c.started = c.ended = false;
     }
+    s->every = every;
     s->limit = calls;
     s->begun = 0;
     return calls > 0;
@@ -160,9 +163,16 @@ void event_timer::enter() {
     }
 }
 
+void event_timer::leave() {
+    if (s && s->timing() && s->ends(s->begun - 1)) {
+        s->record(s->calls[s->begun - 1].last);
+        s->calls[s->begun - 1].ended = true;
+    }
+}
+
 double event_timer::busy_ms(size_t call) const {
     float ms = -1;
-    if (!s || call >= s->begun || call >= s->limit || !s->calls[call].computed ||
+    if (!s || call >= s->begun || call >= s->limit || !s->calls[call].started || !s->calls[call].ended ||
         cuda().elapsed(&ms, s->calls[call].first, s->calls[call].last)) {
         return -1;
     }
@@ -171,7 +181,7 @@ double event_timer::busy_ms(size_t call) const {
 
 double event_timer::span_ms(size_t from, size_t to) const {
     float ms = -1;
-    if (!s || from > 1 || to < from || to >= s->begun || to >= s->limit || !s->calls[to].computed ||
+    if (!s || from > 1 || to < from || to >= s->begun || to >= s->limit || !s->calls[to].ended ||
         cuda().elapsed(&ms, s->calls[from].entry, s->calls[to].last)) {
         return -1;
     }
@@ -180,9 +190,9 @@ double event_timer::span_ms(size_t from, size_t to) const {
 
 } // namespace pb
 
-bool pb_timing_start(pb_context *c, int calls) {
+bool pb_timing_start(pb_context *c, int calls, bool every) {
     try {
-        return c->timer.start(c->ctx, static_cast<size_t>(calls));
+        return c->timer.start(c->ctx, static_cast<size_t>(calls), every);
     } catch (...) {
         return false;
     }

@@ -113,12 +113,13 @@ const float *pb_logits(pb_context *ctx);
 /* ---- device-side times (events.cpp) ---- */
 
 /* Times the next calls of pb_decode, at most this many, by events on the GPU's
- * compute stream. False when there is none. */
-bool pb_timing_start(pb_context *ctx, int calls);
-/* Call 0 is the first after the start. From the first to the last kernel of a
- * call, or -1. */
+ * compute stream: the first call and the end of the last, and with every set
+ * each of them. False when there is no such stream. */
+bool pb_timing_start(pb_context *ctx, int calls, bool every);
+/* Call 0 is the first after the start. From the first kernel of a call to the
+ * end of its work, or -1. */
 double pb_timing_busy_ms(const pb_context *ctx, int call);
-/* From the submission of call from, 0 or 1, to the last kernel of call to, or -1. */
+/* From the submission of call from, 0 or 1, to the end of call to's work, or -1. */
 double pb_timing_span_ms(const pb_context *ctx, int from, int to);
 
 /* ---- KV cache (kv.cpp) ---- */
