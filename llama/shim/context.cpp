@@ -21,16 +21,6 @@ ggml_type type_by_name(const char *name) {
     throw pb::failure{PB_BAD_INPUT, std::string("unknown cache type ") + name};
 }
 
-int32_t argmax(const float *logits, int n) {
-    int best = 0;
-    for (int i = 1; i < n; i++) {
-        if (logits[i] > logits[best]) {
-            best = i;
-        }
-    }
-    return best;
-}
-
 void check(int rc) {
     switch (rc) { // the return values documented at llama_decode
     case 0: return;
@@ -95,7 +85,7 @@ bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_er
         if (c->chain) {
             *next = llama_get_sampled_token_ith(c->ctx, -1); // waits for the device
         } else {
-            *next = argmax(llama_get_logits_ith(c->ctx, -1), c->n_vocab);
+            *next = pb::argmax(llama_get_logits_ith(c->ctx, -1), c->n_vocab);
         }
         if (*next < 0) {
             throw pb::failure{PB_ENGINE, "the engine returned no token"};

@@ -29,6 +29,9 @@ struct pb_context {
 
 namespace pb {
 
+// The index of the largest of n values, the first of equals; -1 if all are NaN.
+int32_t argmax(const float *x, int64_t n);
+
 // A chain that puts the greedy choice into the compute graph and keeps the
 // logits on the device.
 llama_sampler *greedy_in_graph();
