@@ -72,7 +72,7 @@ from_git() {
     echo "fetch-llama: $git_url $git_ref" >&2
     GIT_TERMINAL_PROMPT=0 timeout 900 git -C "$store" \
         -c http.lowSpeedLimit=1000 -c http.lowSpeedTime=30 \
-        fetch --quiet --depth 1 "$git_url" "refs/tags/$git_ref:refs/phasebench/git" &&
+        fetch --quiet --depth 1 "$git_url" "+refs/tags/$git_ref:refs/phasebench/git" &&
         verified refs/phasebench/git && commit=refs/phasebench/git
 }
 
@@ -85,7 +85,7 @@ from_npm() {
     # a cache, so an interrupted call starts from what it had.
     tarball=$(cd "$pack" && npm pack --silent "$npm_package" | tail -n 1) && [ -s "$pack/$tarball" ] || return 1
     tar -xzf "$pack/$tarball" -C "$pack" "$npm_file" || return 1
-    git -C "$store" fetch --quiet "$PWD/$pack/$npm_file" "HEAD:refs/phasebench/npm" &&
+    git -C "$store" fetch --quiet "$PWD/$pack/$npm_file" "+HEAD:refs/phasebench/npm" &&
         verified refs/phasebench/npm && commit=refs/phasebench/npm && rm -rf "$pack"
 }
 
