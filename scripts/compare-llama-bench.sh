@@ -10,9 +10,10 @@ usage: scripts/compare-llama-bench.sh [option...]
 
 Measures decode (128 tokens at depth 256) and prefill (512 tokens) with ./bench
 and with llama-bench of the same pinned engine, built here for this host (with
---gpu on the same libraries as ours). The two take turns in going first, with the same threads and the same environment.
-Prints every pair and the geometric mean of ours over theirs with a bootstrap
-95 % interval. Run `make cpu` (or `make cuda`) before.
+--gpu on the same libraries as ours). The two take turns in going first, with
+the same threads and the same environment. Prints every pair and the geometric
+mean of ours over theirs with a bootstrap 95 % interval. Run `make cpu` (or
+`make cuda`) before.
 
   --model FILE        GGUF file (default: a synthetic gpt2, made at first use)
   --pairs N           default 20
@@ -108,9 +109,9 @@ array() { tr -d ' \n\t' <"$answer" | grep -o "\"$1\":\[[^]]*\]" | sed 's/.*\[//;
 
 # measure SIDE METRIC: prints the milliseconds of each repetition. One of decode
 # starts from a prefill, which llama-bench does only for the first in a process:
-# hence one a process. Prefill has one warm-up and three repetitions; without
-# CUDA graphs, which would catch llama-bench's prefills, one like the other, but
-# never those of real use, with decode between them.
+# hence one a process. Prefill has one warm-up and three repetitions, back to back
+# on both sides; without CUDA graphs, which would catch prefills that follow one
+# another but never those of real use, with decode between them.
 measure() {
     local environment=("${environment[@]}")
     [ "$2" = decode ] || environment+=(GGML_CUDA_DISABLE_GRAPHS=1)

@@ -32,7 +32,7 @@ func TestCompare(t *testing.T) {
 	write("bench", `#!/bin/sh
 echo "ours $SWITCH graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
 case "$*" in
-*"--gen 1 "*) echo '{"prefill_ms":[500,500.5,499.5],"prompt_tokens":512,"gen_tokens":0}' ;;
+*"--gen 0 "*) echo '{"prefill_ms":[500,500.5,499.5],"prompt_tokens":512,"gen_tokens":0}' ;;
 *) echo '{"prefill_ms":[250.1],"decode_ms":[1280],"prompt_tokens":256,"gen_tokens":128}' ;;
 esac
 `)
@@ -70,7 +70,7 @@ printf '[\n  {\n    "n_threads": 2,\n    "samples_ns": [ %s ],\n    "samples_ts"
 	}
 	oursDecode := asked("ours", "", "--prompt 256 --gen 128 --reps 1")
 	peerDecode := asked("peer", "", "-p 0 -n 128 -d 256 -r 1")
-	oursPrefill := asked("ours", "1", "--prompt 512 --gen 1 --reps 3")
+	oursPrefill := asked("ours", "1", "--prompt 512 --gen 0 --reps 3")
 	peerPrefill := asked("peer", "1", "-p 512 -n 0 -r 3")
 	wantFile(t, log, oursDecode+peerDecode+oursPrefill+peerPrefill+
 		peerDecode+oursDecode+peerPrefill+oursPrefill)
