@@ -86,15 +86,18 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	}
 
 	var w warnings
-	a.identify(rows)
+	a.identify(rows, opts.KV)
 	a.Accounting = account(rows, opts.PlannedRows, &w)
 	measured := usable(rows, &w)
 	a.Groups = groups(measured, &w)
+	addWarmups(a.Groups, rows)
 	a.Configs = configs(a.Groups)
 	if err := a.price(); err != nil {
 		return nil, err
 	}
-	a.Rankings = rankings(a.Configs, &w)
+	if a.Rankings, err = a.rankings(&w); err != nil {
+		return nil, err
+	}
 	a.Packs = opts.Pricing.Packs()
 	a.Models = models(a.Groups, rows, opts.KV)
 	a.KV = kvRows(a.Groups, a.Models, &w)
@@ -115,7 +118,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 }
 
 // identify notes what the rows say about where they come from.
-func (a *Analysis) identify(rows []record.Record) {
+func (a *Analysis) identify(rows []record.Record, kv []record.KVRecord) {
 	var runs, engines, devices, synthetic set
 	for i := range rows {
 		r := &rows[i]
@@ -124,6 +127,11 @@ func (a *Analysis) identify(rows []record.Record) {
 		devices.add(r.Device)
 		if r.Synthetic && r.Status == record.StatusOK {
 			synthetic.add(r.Model)
+		}
+	}
+	for i := range kv {
+		if kv[i].Synthetic {
+			synthetic.add(kv[i].Model)
 		}
 	}
 	a.RunIDs, a.EngineVersions, a.Devices, a.Synthetic = runs.list, engines.list, devices.list, synthetic.list

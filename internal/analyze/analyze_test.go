@@ -23,6 +23,13 @@ func okRow(model, backend string, launch, rep int, prefillMs, decodeMs float64) 
 	}
 }
 
+// powered is the power of both phases in watts by a sensor fast enough for
+// okRow.
+func powered(prefill, decode *float64) *record.PhasePower {
+	stats := func(w *float64) record.PowerStats { return record.PowerStats{PowerMeanW: w, NSamples: 10} }
+	return &record.PhasePower{Prefill: stats(prefill), Decode: stats(decode), Source: "instant", SensorPeriodMs: ptr(10.0)}
+}
+
 func testPricing() *pricing.Pricing {
 	tier := func(name string, rate float64, devices ...string) pricing.Tier {
 		return pricing.Tier{Name: name, USDPerHour: &rate, Devices: devices, Source: pricing.Source{Source: "test", Read: "2026-01-02"}}
@@ -158,7 +165,7 @@ func TestCostOfAKnownCase(t *testing.T) {
 	// 0.05 and 10 J a token; chat: 0.67*0.05+0.33*10 = 3.3335 J, 0.9260 kWh/M.
 	r := okRow("m", "b", 0, 0, 100, 1000)
 	r.Device = "gpu-b"
-	r.PhasePower = &record.PhasePower{Prefill: record.PowerStats{PowerMeanW: ptr(50.0)}, Decode: record.PowerStats{PowerMeanW: ptr(100.0)}}
+	r.PhasePower = powered(ptr(50.0), ptr(100.0))
 	a := analyzed(t, []record.Record{r}, Options{Pricing: testPricing(), Carbon: &pricing.Region{GPerKWh: 500}})
 	c := a.Groups[0].Costs[0]
 	if !near(c.Prefill.InfraUSD, 1) || !near(c.Decode.InfraUSD, 100) || !near(c.Blend.InfraUSD, 0.67+33) {
@@ -175,21 +182,25 @@ func TestCostOfAKnownCase(t *testing.T) {
 
 func TestHalfAnEnergyIsNone(t *testing.T) {
 	r := okRow("m", "b", 0, 0, 100, 1000)
-	r.PhasePower = &record.PhasePower{Decode: record.PowerStats{PowerMeanW: ptr(100.0)}}
+	r.PhasePower = powered(nil, ptr(100.0))
 	a := analyzed(t, []record.Record{r}, Options{Pricing: testPricing(), Carbon: &pricing.Region{GPerKWh: 500}})
 	g := a.Groups[0]
-	if g.Costs[0].Blend.Complete() || g.Costs[0].Decode.Complete() || g.GCO2ePerM != nil || g.Decode.JPerTok() == nil {
-		t.Errorf("decode power alone: %+v", g.Costs[0])
+	c := g.Costs[0]
+	if c.Blend.Complete() || c.Decode.Complete() || g.GCO2ePerM != nil || g.Decode.JPerTok() == nil || !c.DecodeAlone.Complete() || c.PrefillAlone.Complete() {
+		t.Errorf("decode power alone: %+v", c)
 	}
 }
 
 func TestRankingWithoutEnergyForAll(t *testing.T) {
 	with, without := okRow("m", "measured", 0, 0, 100, 1000), okRow("m", "unmeasured", 0, 0, 100, 1001)
-	with.PhasePower = &record.PhasePower{Prefill: record.PowerStats{PowerMeanW: ptr(9e9)}, Decode: record.PowerStats{PowerMeanW: ptr(9e9)}}
+	with.PhasePower = powered(ptr(9e9), ptr(9e9))
 	a := analyzed(t, []record.Record{without, with}, Options{Pricing: testPricing()})
 	r := a.Rankings[0]
 	if r.ByTotal || r.Entries[0].Backend != "measured" || r.Entries[0].TimesBest != 1 {
 		t.Errorf("ranking %+v; the faster must come first when energy is not known for both", r.Entries)
+	}
+	if e := r.Entries[0]; e.Cost.Blend.Complete() || e.USDPerM != e.Cost.Blend.TotalUSD() {
+		t.Errorf("the ranking shows a total that it is not ordered by: %+v", e)
 	}
 	if !warned(a, "by machine time alone") {
 		t.Error("no warning about the missing energy")
@@ -209,11 +220,11 @@ func TestPoolIsWhatItsRowsWouldGive(t *testing.T) {
 	var rows []record.Record
 	for rep := range 5 {
 		r := okRow("m", "b", 0, rep, 100+float64(rep), 1000)
-		r.PhasePower = &record.PhasePower{Prefill: record.PowerStats{PowerMeanW: ptr(50.0)}, Decode: record.PowerStats{PowerMeanW: ptr(100.0)}}
+		r.PhasePower = powered(ptr(50.0), ptr(100.0))
 		rows = append(rows, r)
 		r = okRow("m", "b", 0, rep, 1000-float64(rep), 4000)
 		r.Scenario, r.PromptTokens, r.GenTokens = "long", 900, 30
-		r.PhasePower = &record.PhasePower{Prefill: record.PowerStats{PowerMeanW: ptr(70.0)}, Decode: record.PowerStats{PowerMeanW: ptr(200.0)}}
+		r.PhasePower = powered(ptr(70.0), ptr(200.0))
 		rows = append(rows, r)
 	}
 	c := analyzed(t, rows, Options{}).Configs[0]
@@ -272,6 +283,36 @@ func TestDifferentTokensAreTold(t *testing.T) {
 	a.TokenHash, b.TokenHash = "x", "y"
 	if got := analyzed(t, []record.Record{a, b}, Options{}); !warned(got, "2 different token sequences") {
 		t.Errorf("warnings %v", got.Warnings)
+	}
+}
+
+func TestEveryTableSaysWhatIsSynthetic(t *testing.T) {
+	made, real := okRow("made", "b", 0, 0, 100, 1000), okRow("real", "b", 0, 0, 100, 1000)
+	made.Synthetic = true
+	a := analyzed(t, []record.Record{made, real}, Options{Pricing: testPricing()})
+	tables, err := a.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		model, mark := -1, -1
+		for i, c := range table.Columns {
+			switch c.Name {
+			case "model":
+				model = i
+			case "synthetic":
+				mark = i
+			}
+		}
+		if mark < 0 {
+			t.Errorf("%s has no column synthetic", table.Name)
+			continue
+		}
+		for _, row := range table.Rows {
+			if want := model < 0 || row[model] == "made"; row[mark] != want {
+				t.Errorf("%s: %v", table.Name, row)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
 )
@@ -68,10 +70,10 @@ func backendTables() []definition {
 			columns: append(groupColumns(),
 				col("prefill_gap_pct", "prefill host gap", "%"), col("decode_gap_pct", "decode host gap", "%"),
 				col("prefill_cuda_over_wall", "prefill events/wall", ""), col("decode_cuda_over_wall", "decode events/wall", ""),
-				col("n", "n", ""),
+				col("n", "n", ""), col("stepped", "rows with timed steps", ""),
 			),
 			fill:  fillDeviceTime,
-			notes: []string{"Host gap: the share of wall time in which the device ran no kernel of the phase, 1 - sum of kernel spans / wall. Events/wall compares the whole phase by the two clocks; 1 is agreement."},
+			notes: []string{"Host gap: the share of wall time in which the device ran no kernel of the phase, 1 - sum of kernel spans / wall. In decode it is of the rows whose steps the device timed: warm-ups, of which the first of each launch is left out, and in older runs measured rows too; timing the steps slows them down. Events/wall compares the whole phase by the two clocks in measured rows; 1 is agreement."},
 		},
 	}
 }
@@ -126,27 +128,29 @@ func fillCaptures(a *Analysis, t *Table) error {
 
 func fillDeviceTime(a *Analysis, t *Table) error {
 	for _, g := range a.Groups {
-		gap := []*float64{
-			g.mean(func(r *record.Record) *float64 { return gapPct(r.PrefillCudaBusyMs, r.PrefillMs) }),
-			g.mean(func(r *record.Record) *float64 {
-				if len(r.StepCudaMs) == 0 {
-					return nil
-				}
-				busy := 0.0
-				for _, ms := range r.StepCudaMs {
-					busy += ms
-				}
-				return gapPct(&busy, r.DecodeMs)
-			}),
-			g.mean(func(r *record.Record) *float64 { return over(r.PrefillCudaMs, r.PrefillMs) }),
-			g.mean(func(r *record.Record) *float64 { return over(r.DecodeCudaMs, r.DecodeMs) }),
-		}
-		if gap[0] == nil && gap[1] == nil && gap[2] == nil && gap[3] == nil {
+		prefillGap, _ := mean(g.Rows, func(r *record.Record) *float64 { return gapPct(r.PrefillCudaBusyMs, r.PrefillMs) })
+		decodeGap, stepped := mean(slices.Concat(g.Warmups, g.Rows), decodeGapPct)
+		prefill, _ := mean(g.Rows, func(r *record.Record) *float64 { return over(r.PrefillCudaMs, r.PrefillMs) })
+		decode, _ := mean(g.Rows, func(r *record.Record) *float64 { return over(r.DecodeCudaMs, r.DecodeMs) })
+		if prefillGap == nil && decodeGap == nil && prefill == nil && decode == nil {
 			continue
 		}
-		t.Add(append(groupCells(g.Key), gap[0], gap[1], gap[2], gap[3], len(g.Rows))...)
+		t.Add(append(groupCells(g.Key), prefillGap, decodeGap, prefill, decode, len(g.Rows), stepped)...)
 	}
 	return nil
+}
+
+// decodeGapPct is the host gap of a row's decode; nil when its steps were not
+// timed on the device.
+func decodeGapPct(r *record.Record) *float64 {
+	if len(r.StepCudaMs) == 0 {
+		return nil
+	}
+	busy := 0.0
+	for _, ms := range r.StepCudaMs {
+		busy += ms
+	}
+	return gapPct(&busy, r.DecodeMs)
 }
 
 // over returns x/y; nil when either is.
@@ -167,19 +171,19 @@ func gapPct(busy, wall *float64) *float64 {
 	return &v
 }
 
-// mean returns the mean of a number over the rows that have it; nil when none
-// has.
-func (g *Group) mean(of func(*record.Record) *float64) *float64 {
-	total, n := 0.0, 0
-	for _, r := range g.Rows {
+// mean returns the mean of a number over the rows that have it, nil when none
+// has, and how many have.
+func mean(rows []*record.Record, of func(*record.Record) *float64) (value *float64, n int) {
+	total := 0.0
+	for _, r := range rows {
 		if v := of(r); v != nil {
 			total += *v
 			n++
 		}
 	}
 	if n == 0 {
-		return nil
+		return nil, 0
 	}
 	total /= float64(n)
-	return &total
+	return &total, n
 }

@@ -65,7 +65,11 @@ func (e *evidence) claim(number int, claim, predicate, need string) Claim {
 		c.Status, c.Evidence = NotTestable, need
 		return c
 	}
-	c.Evidence = fmt.Sprintf("holds for %d of %d %s, which lie between %s%s and %s%s", e.n-e.bad, e.n, e.whatEach, figure(e.lo), e.unit, figure(e.hi), e.unit)
+	span := figure(e.lo) + e.unit
+	if hi := figure(e.hi) + e.unit; hi != span {
+		span = "between " + span + " and " + hi
+	}
+	c.Evidence = fmt.Sprintf("holds for %d of %d %s, which are %s", e.n-e.bad, e.n, e.whatEach, span)
 	if e.bad > 0 {
 		c.Status = Refuted
 		c.Evidence += "; not for " + strings.Join(e.against.list, "; ")

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/phasebench/phasebench/econ"
@@ -91,22 +92,25 @@ func rankColumns() []Column {
 	return []Column{
 		col("rank", "#", ""), col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"),
 		col("price", "price", ""), col("blend_usd_per_m", "blend", "$/1M"), plusMinus("blend_ci_usd_per_m", "$/1M"),
-		col("total_is", "total is", ""), {Name: "times_best", Title: "× cheapest", Digits: 3},
+		col("total_is", "total is", ""), {Name: "times_best", Title: "×", Unit: "cheapest", Digits: 3},
 		col("prefill_tok_s", "prefill", "tok/s"), col("decode_tok_s", "decode", "tok/s"),
-		col("scenarios", "scenarios", ""), blank("note", "note"),
+		col("scenarios", "#", "scenarios"), blank("note", "note"),
 	}
 }
 
 // Table is the ranking, cheapest first.
 func (r *Ranking) Table(blend string) *Table {
-	price := "each device's own rate"
-	if !r.Own {
-		price = r.Price.Label()
-	}
-	t := &Table{Name: "ranking", Title: "$/1M tokens, " + blend + " blend, at " + price, Columns: rankColumns()}
+	t := &Table{Name: "ranking", Columns: rankColumns()}
 	t.Columns[5].Title = blend
 	r.fill(t)
-	return t
+	// What holds for every row is said once, in the title.
+	price := "each device's own rate"
+	const label, kind = 4, 7 // columns of the price and of what the total is
+	if t.constant(label) {
+		price = r.Entries[0].Cost.Label()
+	}
+	t.Title = fmt.Sprintf("$/1M tokens, %s blend, at %s, %s", blend, price, totalIs(r.Entries[0].Cost.Blend))
+	return t.without(func(i int, _ Column) bool { return i == kind || i == label && t.constant(label) })
 }
 
 func (r *Ranking) fill(t *Table) {
@@ -118,7 +122,7 @@ func (r *Ranking) fill(t *Table) {
 		note := ""
 		switch {
 		case e.Overlaps:
-			note = "~ overlaps the cheapest"
+			note = "~"
 		case e.NoInterval:
 			note = "no interval"
 		}
@@ -153,7 +157,7 @@ func fillEnergyRank(a *Analysis, t *Table) error {
 			}
 			ci = interval.Half
 		}
-		t.Add(append(configCells(c.ConfigKey), j, ci, perKWh, kwh)...)
+		t.Add(append(configCells(c.ConfigKey), j, ci, perKWh, kwh, 100*c.Decode.PoweredShare)...)
 	}
 	return nil
 }

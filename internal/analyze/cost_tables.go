@@ -15,8 +15,10 @@ var requestMix = econ.Request{Name: "256+128", PromptTokens: 256, GenTokens: 128
 const monthTokens = 1e9
 
 const (
-	needsPrice = "a price: --rate, or a tier of the pricing file that owns the device or is its scenario"
-	needsPower = "mean power of both phases"
+	needsPrice       = "a price: --rate, or a tier of the pricing file that owns the device or is its scenario"
+	needsDecodePower = "decode that lasts for two periods of the power sensor"
+
+	needsPower = "energy of both phases, which each have to last for two periods of the power sensor"
 )
 
 func pricedColumns() []Column { return append(configColumns(), col("price", "price", "")) }
@@ -45,9 +47,9 @@ func costTables() []definition {
 			},
 		},
 		{name: studies + "prefill_cost", section: "5.4", title: "Prefill, cheapest first", needs: needsPrice, columns: phaseColumns(),
-			fill: fillPhase(func(c *Config) Rate { return c.Prefill }, func(c Cost) econ.Cost { return c.Prefill })},
+			fill: fillPhase(func(c *Config) Rate { return c.Prefill }, func(c Cost) econ.Cost { return c.PrefillAlone })},
 		{name: studies + "decode_cost", section: "5.5", title: "Decode, cheapest first", needs: needsPrice, columns: phaseColumns(),
-			fill: fillPhase(func(c *Config) Rate { return c.Decode }, func(c Cost) econ.Cost { return c.Decode })},
+			fill: fillPhase(func(c *Config) Rate { return c.Decode }, func(c Cost) econ.Cost { return c.DecodeAlone })},
 		{
 			name: studies + "cost_rank", section: "5.6", title: "Ranking by cost of the blend", needs: needsPrice,
 			columns: rankColumns(),
@@ -77,10 +79,11 @@ func costTables() []definition {
 			},
 		},
 		{
-			name: studies + "energy_rank", section: "6.2", title: "Decode energy", needs: "mean power in decode",
+			name: studies + "energy_rank", section: "6.2", title: "Decode energy", needs: needsDecodePower,
 			columns: append(configColumns(), col("decode_j_per_tok", "decode", "J/tok"), plusMinus("decode_j_ci", "J/tok"),
-				col("decode_tok_per_kwh", "decode", "tok/kWh"), col("decode_kwh_per_m", "decode", "kWh/1M")),
-			fill: fillEnergyRank,
+				col("decode_tok_per_kwh", "decode", "tok/kWh"), col("decode_kwh_per_m", "decode", "kWh/1M"), col("powered_pct", "decode time with power", "%")),
+			fill:  fillEnergyRank,
+			notes: []string{fmt.Sprintf("Mean power of the scenarios that have it, for the time a token takes over all of them; left out when they are less than %.0f %% of the decode time.", 100*minPowered)},
 		},
 		{
 			name: studies + "carbon", section: "6.3", title: "Carbon of the blend", needs: needsPower + " and a carbon intensity (--carbon)",

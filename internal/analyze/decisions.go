@@ -86,9 +86,15 @@ func weightedCost(weights func(a *Analysis) (perPrefill, perDecode float64)) val
 		if !ok {
 			return v, false, false, nil
 		}
+		prefill, decode := a.billable(c.Prefill, c.Decode)
+		if !a.Rankings[0].ByTotal { // energy counts when all candidates have it
+			prefill, decode = prefill.withoutPower(), decode.withoutPower()
+		}
+		if x, err = a.cost(x.Price, prefill, decode); err != nil {
+			return v, false, false, err
+		}
 		wp, wd := weights(a)
 		v.Value = wp*x.Prefill.TotalUSD() + wd*x.Decode.TotalUSD()
-		prefill, decode := a.billable(c.Prefill, c.Decode)
 		p, pok := prefill.interval()
 		d, dok := decode.interval()
 		if !pok || !dok {
@@ -156,6 +162,24 @@ func gramsPerJoule(a *Analysis) float64 {
 
 func one(*Analysis) float64 { return 1 }
 
+// decodeEnergy is the energy of a decoded token, which is known more often than
+// that of the blend: prefill tends to be too short for the power sensor.
+func decodeEnergy() factor {
+	return factor{name: "least energy in decode", unit: "J/tok", needs: needsDecodePower, of: perConfig(
+		func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+			if c.Decode.PowerW == nil {
+				return v, false, false, nil
+			}
+			p, known := c.Decode.interval()
+			if !known {
+				v.Value = *c.Decode.JPerTok()
+				return v, false, true, nil
+			}
+			v, _, err = p.JPerTok()
+			return v, true, true, err
+		})}
+}
+
 // factors are those of TR123 14.3 that data can decide.
 func factors() []factor {
 	return []factor{
@@ -195,6 +219,7 @@ func factors() []factor {
 			return out, nil
 		}},
 		{name: "least energy of the blend", unit: "J/tok", needs: needsPower, of: perConfig(joules(one))},
+		decodeEnergy(),
 		{name: "lowest carbon of the blend", unit: "g/1M", needs: needsPower + " and a carbon intensity (--carbon)",
 			of: perConfig(joules(gramsPerJoule))},
 		{name: "cheapest request of 256+128 tokens", unit: "$", needs: needsPrice, of: perConfig(requestCost(requestMix))},
@@ -250,6 +275,7 @@ func useCases(a *Analysis) []useCase {
 			return ownBlendCost(1)(a, c)
 		})}},
 		useCase{"least energy", factor{unit: "J/tok", needs: needsPower, of: perConfig(joules(one))}},
+		useCase{"least energy in decode", decodeEnergy()},
 	)
 	return out
 }
@@ -301,7 +327,7 @@ func decisionTables() []definition {
 						t.Add(u.name, nil, nil, u.unit, 0, nil, u.needs)
 						continue
 					}
-					var ahead any
+					var ahead any = "no other"
 					if len(list) > 1 {
 						ahead = apart(list[0], list[1])
 					}
@@ -309,7 +335,7 @@ func decisionTables() []definition {
 				}
 				return nil
 			},
-			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. ~: its interval overlaps that of the next. Quality of the text is not measured."},
+			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. ~: its interval overlaps that of the next. Quality of the text is not measured."},
 		},
 		{
 			name: studies + "decision_matrix", section: "14.3", title: "Winner, runner-up and what to avoid", needs: "two candidates for a factor",

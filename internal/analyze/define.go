@@ -30,8 +30,8 @@ func definitions() []definition {
 	return all
 }
 
-// Tables returns every table of the analysis. One that cannot be filled has no
-// rows and says why.
+// Tables returns every table of the analysis, each with a column "synthetic".
+// One that cannot be filled has no rows and says why.
 func (a *Analysis) Tables() ([]*Table, error) {
 	var out []*Table
 	for _, d := range definitions() {
@@ -39,6 +39,7 @@ func (a *Analysis) Tables() ([]*Table, error) {
 		if err := d.fill(a, t); err != nil {
 			return nil, fmt.Errorf("table %s: %w", d.name, err)
 		}
+		t.markSynthetic(a.Synthetic)
 		if len(t.Rows) == 0 {
 			t.Missing = "needs " + d.needs
 		}

@@ -125,6 +125,39 @@ func TestDeviceTimeOnAnH200(t *testing.T) {
 	}
 }
 
+func TestDecodeGapIsOfWarmups(t *testing.T) {
+	row := func(rep int, warmup bool, busyMs float64) record.Record {
+		r := okRow("m", "b", 0, rep, 100, 1000)
+		r.Warmup = warmup
+		if busyMs > 0 {
+			r.StepCudaMs = []float64{busyMs / 2, busyMs / 2}
+		}
+		return r
+	}
+	// The first warm-up loads kernels and does not count: 1 - (900+800)/2000.
+	rows := []record.Record{row(0, true, 100), row(1, true, 900), row(2, true, 800), row(0, false, 0)}
+	rows[3].DecodeCudaMs = ptr(990.0)
+	for _, c := range []struct {
+		rows    []record.Record
+		gap     any
+		stepped int
+	}{
+		{rows, 15.0, 2},
+		{[]record.Record{rows[0], rows[3]}, nil, 0},
+		{[]record.Record{rows[0], rows[3], row(1, false, 700)}, 30.0, 1}, // an older run
+	} {
+		got := tableNamed(t, analyzed(t, c.rows, Options{}), "tables/device_time").Rows[0]
+		gap, same := got[5], got[5] == c.gap
+		if v, ok := gap.(float64); ok {
+			want, _ := c.gap.(float64)
+			same = near(v, want)
+		}
+		if !same || got[9] != c.stepped || got[7] != 0.99 {
+			t.Errorf("gap %v of %v rows, want %v of %v; events/wall %v", gap, got[9], c.gap, c.stepped, got[7])
+		}
+	}
+}
+
 func TestFirstExtraNeedsALaterWarmup(t *testing.T) {
 	first, other := okRow("m", "b", 0, 0, 10, 20), okRow("m", "b", 0, 0, 1, 1)
 	first.Warmup, other.Warmup = true, true

@@ -71,6 +71,7 @@ type Group struct {
 	Device     string
 	DeviceKind string
 	Rows       []*record.Record // measured, in order of appearance
+	Warmups    []*record.Record // measured, without the first of each launch
 
 	PromptTokens, GenTokens int  // per sequence, of the first row
 	Launches                int  // distinct launches among the rows
@@ -117,6 +118,32 @@ func groups(rows []*record.Record, w *warnings) []*Group {
 		g.warn(w)
 	}
 	return out
+}
+
+// addWarmups gives the groups their warm-up rows, but for the first of each
+// launch, which loads kernels.
+func addWarmups(groups []*Group, rows []record.Record) {
+	byKey := map[Key]*Group{}
+	for _, g := range groups {
+		byKey[g.Key] = g
+	}
+	type first struct {
+		Key
+		launch int
+	}
+	seen := map[first]bool{}
+	for i := range rows {
+		r := &rows[i]
+		g := byKey[keyOf(r)]
+		if g == nil || !r.Warmup || r.Status != record.StatusOK || lacks(r) != nil {
+			continue
+		}
+		at := first{g.Key, r.Launch}
+		if seen[at] {
+			g.Warmups = append(g.Warmups, r)
+		}
+		seen[at] = true
+	}
 }
 
 // appearance orders keys by when each of their parts was first seen.
@@ -229,13 +256,4 @@ func quantiles(x []float64) *Quantiles {
 		return nil
 	}
 	return &Quantiles{q[0], q[1], q[2]}
-}
-
-// powers returns the mean power of each phase of a row in watts; nil where no
-// sample fell into the phase.
-func powers(r *record.Record) (prefill, decode *float64) {
-	if r.PhasePower == nil {
-		return nil, nil
-	}
-	return r.PhasePower.Prefill.PowerMeanW, r.PhasePower.Decode.PowerMeanW
 }

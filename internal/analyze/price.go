@@ -101,8 +101,11 @@ func (p Prices) Of(device string) []Price {
 // Cost is what a million tokens cost at one price.
 type Cost struct {
 	Price
-	Prefill, Decode, Blend econ.Cost // energy absent when not measured or not priced
+	Prefill, Decode, Blend econ.Cost // energy absent unless priced and measured for both phases
 	BlendCI                *econ.Interval
+
+	// The phases by themselves, each with its energy where that was measured.
+	PrefillAlone, DecodeAlone econ.Cost
 }
 
 // price fills in the costs and carbon of groups and configurations.
@@ -138,10 +141,16 @@ func (a *Analysis) costs(device string, prefill, decode Rate) ([]Cost, error) {
 }
 
 func (a *Analysis) cost(price Price, prefill, decode Rate) (Cost, error) {
-	prefill, decode = a.billable(prefill, decode)
 	at := a.at(price)
 	c := Cost{Price: price}
 	var err error
+	if c.PrefillAlone, err = a.priced(prefill).phase().CostPerM(at); err != nil {
+		return c, err
+	}
+	if c.DecodeAlone, err = a.priced(decode).phase().CostPerM(at); err != nil {
+		return c, err
+	}
+	prefill, decode = a.billable(prefill, decode)
 	if c.Prefill, err = prefill.phase().CostPerM(at); err != nil {
 		return c, err
 	}
@@ -168,10 +177,18 @@ func (a *Analysis) at(p Price) econ.Prices {
 // electricity needs a price, and both phases' energy, since one alone would be
 // half a total.
 func (a *Analysis) billable(prefill, decode Rate) (Rate, Rate) {
-	if a.Prices.Energy == nil || prefill.PowerW == nil || decode.PowerW == nil {
-		prefill.PowerW, decode.PowerW = nil, nil
+	if prefill.PowerW == nil || decode.PowerW == nil {
+		return prefill.withoutPower(), decode.withoutPower()
 	}
-	return prefill, decode
+	return a.priced(prefill), a.priced(decode)
+}
+
+// priced returns the rate without power when electricity has no price.
+func (a *Analysis) priced(r Rate) Rate {
+	if a.Prices.Energy == nil {
+		return r.withoutPower()
+	}
+	return r
 }
 
 // blendInterval carries the intervals of times and powers into the blend; nil

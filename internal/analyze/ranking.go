@@ -41,7 +41,7 @@ func configs(groups []*Group) []*Config {
 type Ranking struct {
 	Own      bool      // by each device's own rate; else by the scenario's
 	Price    *Price    // the scenario; nil when Own
-	ByTotal  bool      // ordered by infra + energy; else, since not all have energy, by infra
+	ByTotal  bool      // ordered by infra + energy; else, since not all have energy, by infra alone
 	Entries  []Ranked  // cheapest first
 	Unpriced []*Config // without a price of this kind
 }
@@ -49,7 +49,7 @@ type Ranking struct {
 // Ranked is one place of a ranking.
 type Ranked struct {
 	*Config
-	Cost       Cost
+	Cost       Cost    // without energy unless the ranking is ByTotal
 	USDPerM    float64 // what the order is by
 	TimesBest  float64 // USDPerM over the first entry's; 1 for the first
 	Overlaps   bool    // its interval overlaps that of the first: the order may be noise
@@ -58,19 +58,23 @@ type Ranked struct {
 
 // rankings returns the ranking by own rates and the one by the scenario, each
 // only when some configuration has such a price.
-func rankings(configs []*Config, w *warnings) []*Ranking {
+func (a *Analysis) rankings(w *warnings) ([]*Ranking, error) {
 	var out []*Ranking
 	for _, own := range []bool{true, false} {
-		if r := rank(configs, own, w); len(r.Entries) > 0 {
+		r, err := a.rank(own, w)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Entries) > 0 {
 			out = append(out, r)
 		}
 	}
-	return out
+	return out, nil
 }
 
-func rank(configs []*Config, own bool, w *warnings) *Ranking {
+func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
 	r := &Ranking{Own: own, ByTotal: true}
-	for _, c := range configs {
+	for _, c := range a.Configs {
 		i := slices.IndexFunc(c.Costs, func(x Cost) bool { return x.Own == own })
 		if i < 0 {
 			r.Unpriced = append(r.Unpriced, c)
@@ -80,17 +84,21 @@ func rank(configs []*Config, own bool, w *warnings) *Ranking {
 		r.ByTotal = r.ByTotal && c.Costs[i].Blend.Complete()
 	}
 	if len(r.Entries) == 0 {
-		return r
+		return r, nil
 	}
 	if !own {
 		r.Price = &r.Entries[0].Cost.Price
 	}
+	r.warn(w)
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		e.USDPerM = e.Cost.Blend.InfraUSD
-		if r.ByTotal {
-			e.USDPerM = e.Cost.Blend.TotalUSD()
+		if !r.ByTotal {
+			var err error
+			if e.Cost, err = a.cost(e.Cost.Price, e.Prefill.withoutPower(), e.Decode.withoutPower()); err != nil {
+				return nil, err
+			}
 		}
+		e.USDPerM = e.Cost.Blend.TotalUSD()
 	}
 	slices.SortStableFunc(r.Entries, func(a, b Ranked) int { return cmp.Compare(a.USDPerM, b.USDPerM) })
 	best := r.Entries[0]
@@ -104,8 +112,7 @@ func rank(configs []*Config, own bool, w *warnings) *Ranking {
 			e.Overlaps = !e.NoInterval && e.Cost.BlendCI.Lo() <= best.Cost.BlendCI.Hi()
 		}
 	}
-	r.warn(w)
-	return r
+	return r, nil
 }
 
 func (r *Ranking) warn(w *warnings) {

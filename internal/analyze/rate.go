@@ -23,6 +23,8 @@ type Rate struct {
 	SPerTok Estimate  // Seconds / Tokens
 	PowerW  *Estimate // mean over the seconds of the rows that have it; nil when none has
 	Powered int       // rows with power
+
+	PoweredShare float64 // of Seconds, in cells with power
 }
 
 // TokPerS returns tokens over seconds.
@@ -35,6 +37,11 @@ func (r Rate) JPerTok() *float64 {
 	}
 	j := r.PowerW.Value * r.SPerTok.Value
 	return &j
+}
+
+func (r Rate) withoutPower() Rate {
+	r.PowerW = nil
+	return r
 }
 
 func (r Rate) phase() econ.Phase { return econ.Phase{TokPerS: r.TokPerS(), JPerTok: r.JPerTok()} }
@@ -79,16 +86,21 @@ func (g *Group) rate(phase func(*record.Record) phaseRow) Rate {
 	over, _ := stats.Describe(g.replicates(perTok), Confidence)
 	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), over.Half}
 	if out.Powered = len(power); out.Powered > 0 {
+		out.PoweredShare = poweredS / out.Seconds
 		over, _ := stats.Describe(power, Confidence)
 		out.PowerW = &Estimate{joules / poweredS, over.Half}
 	}
 	return out
 }
 
+// minPowered is the share of a configuration's seconds that cells with power
+// must cover for their mean to stand for all of it.
+const minPowered = 0.5
+
 // pool joins the rates of several groups. The pooled time per token is the mean
-// of the groups' weighted by tokens, and the pooled power weighted by seconds;
-// their errors are independent, so half-widths add in quadrature. Power is
-// known when all groups have it.
+// of the groups' weighted by tokens, and the pooled power that of the groups
+// which have it weighted by seconds, nil when those cover less than minPowered
+// of all; errors are independent, so half-widths add in quadrature.
 func pool(rates []Rate) Rate {
 	var out Rate
 	for _, r := range rates {
@@ -98,16 +110,22 @@ func pool(rates []Rate) Rate {
 	}
 	var times, powers []Estimate
 	var byTokens, bySeconds []float64
+	var powered float64
+	for _, r := range rates {
+		if r.PowerW != nil {
+			powered += r.Seconds
+		}
+	}
 	for _, r := range rates {
 		times = append(times, r.SPerTok)
 		byTokens = append(byTokens, float64(r.Tokens)/float64(out.Tokens))
 		if r.PowerW != nil {
 			powers = append(powers, *r.PowerW)
-			bySeconds = append(bySeconds, r.Seconds/out.Seconds)
+			bySeconds = append(bySeconds, r.Seconds/powered)
 		}
 	}
 	out.SPerTok = weighted(times, byTokens)
-	if len(powers) == len(rates) {
+	if out.PoweredShare = powered / out.Seconds; out.PoweredShare >= minPowered {
 		power := weighted(powers, bySeconds)
 		out.PowerW = &power
 	}

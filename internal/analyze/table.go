@@ -24,6 +24,7 @@ type Column struct {
 	Unit   string // for people; "" for none
 	Digits int    // significant digits of floats for people; 0 for 4
 	Blank  bool   // often has nothing to say, so that being empty is no gap
+	Hidden bool   // for machines only
 }
 
 // Add appends a row. It panics when the row does not fit the columns, which is
@@ -60,15 +61,21 @@ func deref[T any](p *T) any {
 	return *p
 }
 
-// DropEmpty returns the table without the columns that have no value in any
-// row. A table without rows is returned as it is.
-func (t *Table) DropEmpty() *Table {
+// ForPeople returns the table without hidden columns and those that have no
+// value in any row. A table without rows is returned as it is.
+func (t *Table) ForPeople() *Table {
 	if len(t.Rows) == 0 {
 		return t
 	}
-	out := &Table{Name: t.Name, Section: t.Section, Title: t.Title, Notes: t.Notes, Rows: make([][]any, len(t.Rows))}
+	return t.without(func(i int, c Column) bool { return c.Hidden || t.empty(i) })
+}
+
+// without returns the table without the columns that drop says.
+func (t *Table) without(drop func(i int, c Column) bool) *Table {
+	out := *t
+	out.Columns, out.Rows = nil, make([][]any, len(t.Rows))
 	for i, c := range t.Columns {
-		if t.empty(i) {
+		if drop(i, c) {
 			continue
 		}
 		out.Columns = append(out.Columns, c)
@@ -76,8 +83,35 @@ func (t *Table) DropEmpty() *Table {
 			out.Rows[r] = append(out.Rows[r], row[i])
 		}
 	}
-	return out
+	return &out
 }
+
+// constant reports whether a column has the same value in all rows.
+func (t *Table) constant(column int) bool {
+	return !slices.ContainsFunc(t.Rows, func(row []any) bool { return row[column] != t.Rows[0][column] })
+}
+
+// markSynthetic adds a column that says whether a row stands for a model whose
+// weights are random numbers, or where it names none, whether any model's are.
+func (t *Table) markSynthetic(models []string) {
+	at := func(name string) int {
+		return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == name })
+	}
+	if at(syntheticColumn) >= 0 {
+		return
+	}
+	model := at("model")
+	t.Columns = append(slices.Clip(t.Columns), Column{Name: syntheticColumn, Hidden: true})
+	for i, row := range t.Rows {
+		is := len(models) > 0
+		if model >= 0 {
+			is = slices.ContainsFunc(models, func(m string) bool { return m == row[model] })
+		}
+		t.Rows[i] = append(row, is)
+	}
+}
+
+const syntheticColumn = "synthetic"
 
 // empty reports whether a column has no value in any row.
 func (t *Table) empty(column int) bool {

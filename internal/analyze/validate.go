@@ -339,8 +339,9 @@ func (a *Analysis) checkPowerSamples() Check {
 			for _, p := range []struct {
 				name string
 				record.PowerStats
-			}{{"prefill", r.PhasePower.Prefill}, {"decode", r.PhasePower.Decode}} {
-				if p.PowerMeanW == nil {
+				ms float64
+			}{{"prefill", r.PhasePower.Prefill, *r.PrefillMs}, {"decode", r.PhasePower.Decode, *r.DecodeMs}} {
+				if watts, _ := phasePower(r.PhasePower, p.PowerStats, p.ms); watts == nil {
 					continue
 				}
 				t.seen++
@@ -350,7 +351,7 @@ func (a *Analysis) checkPowerSamples() Check {
 			}
 		}
 	}
-	return t.check("power samples", fmt.Sprintf("every power figure rests on %d samples or more", fewSamples), "phases of rows", "rows carry no power")
+	return t.check("power samples", fmt.Sprintf("every power figure rests on %d samples or more", fewSamples), "phases of rows", "rows carry no power, or only of phases too short for it")
 }
 
 func validationTables() []definition {

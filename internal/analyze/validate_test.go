@@ -54,7 +54,7 @@ func TestChecks(t *testing.T) {
 	power := func(samples int) []record.Record {
 		return all(func(r *record.Record) {
 			s := record.PowerStats{PowerMeanW: ptr(50.0), NSamples: samples}
-			r.PhasePower = &record.PhasePower{Prefill: s, Decode: s}
+			r.PhasePower = &record.PhasePower{Prefill: s, Decode: s, SensorPeriodMs: ptr(1.0)}
 		})
 	}
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestClaims(t *testing.T) {
 	hot := func(watts float64) []record.Record {
 		return repeated(3, func(_ int, r *record.Record) {
 			r.Device = "gpu-a"
-			r.PhasePower = &record.PhasePower{Prefill: record.PowerStats{PowerMeanW: &watts}, Decode: record.PowerStats{PowerMeanW: &watts}}
+			r.PhasePower = powered(&watts, &watts)
 		})
 	}
 	priced := Options{Pricing: testPricing()} // gpu-a: $0.036/h, and $0.2/kWh, so 180 W cost as much

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
 )
 
@@ -55,7 +56,7 @@ func (g *Group) warn(w *warnings) {
 			w.add(fmt.Sprintf("%s: %.0f %%", where, *cv), "%s times vary by more than %d %% (CV); close other programs or raise --reps", phase.name, noisyCVPct)
 		}
 		if n := len(phase.ms.Outliers); n > 0 {
-			w.add(where, "%d of %d %s times are outliers (kept)", n, phase.ms.N, phase.name)
+			w.add(fmt.Sprintf("%s: %d of %d", where, n, phase.ms.N), "some %s times are outliers (kept)", phase.name)
 		}
 	}
 	var hashes, prompts set
@@ -83,10 +84,27 @@ func (g *Group) warn(w *warnings) {
 	}
 	for _, phase := range []struct {
 		name string
+		ms   stats.Summary
 		Rate
-	}{{"prefill", g.Prefill}, {"decode", g.Decode}} {
+		of func(*record.PhasePower) record.PowerStats
+	}{
+		{"prefill", g.PrefillMs, g.Prefill, func(p *record.PhasePower) record.PowerStats { return p.Prefill }},
+		{"decode", g.DecodeMs, g.Decode, func(p *record.PhasePower) record.PowerStats { return p.Decode }},
+	} {
 		if n := phase.Powered; n > 0 && n < len(g.Rows) {
-			w.add(where, "%s power was sampled in %d of %d rows; the others are left out of its mean", phase.name, n, len(g.Rows))
+			w.add(fmt.Sprintf("%s: %d of %d", where, n, len(g.Rows)), "%s has power in some rows only; the others are left out of its mean", phase.name)
+		}
+		if phase.Powered > 0 {
+			continue
+		}
+		for _, r := range g.Rows {
+			if r.PhasePower == nil {
+				continue
+			}
+			if _, why := phasePower(r.PhasePower, phase.of(r.PhasePower), phase.ms.Mean); why != "" {
+				w.add(fmt.Sprintf("%s: %.3g ms", where, phase.ms.Mean), "%s: %s", phase.name, why)
+				break
+			}
 		}
 	}
 }

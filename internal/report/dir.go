@@ -148,10 +148,10 @@ func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string,
 		}
 		files[name] = content.Bytes()
 	}
-	if files[TablesFile], err = JSON(tables); err != nil {
+	if files[TablesFile], err = JSON(tables, a.Synthetic); err != nil {
 		return nil, err
 	}
-	if files[ValidationFile], err = json.MarshalIndent(validation{a.Failed(), a.Checks, a.Claims}, "", "  "); err != nil {
+	if files[ValidationFile], err = json.MarshalIndent(validation{named(a.Synthetic), a.Failed(), a.Checks, a.Claims}, "", "  "); err != nil {
 		return nil, err
 	}
 	var paths []string
@@ -170,9 +170,10 @@ func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string,
 
 // validation is what ValidationFile holds.
 type validation struct {
-	Failed bool            `json:"failed"`
-	Checks []analyze.Check `json:"checks"`
-	Claims []analyze.Claim `json:"claims"`
+	Synthetic []string        `json:"synthetic"` // models whose weights are random numbers
+	Failed    bool            `json:"failed"`
+	Checks    []analyze.Check `json:"checks"`
+	Claims    []analyze.Claim `json:"claims"`
 }
 
 // writeFile puts content at path by way of a temporary file beside it, so that

@@ -103,7 +103,7 @@ func (d *document) header() {
 		}
 		d.item("Machine: %s", strings.Join(machine, ", "))
 		if e.Engine.Features != "" {
-			d.item("Engine features: %s", e.Engine.Features)
+			d.item("Engine features: %s", features(e.Engine.Features))
 		}
 		d.item("Program: %s", e.Build)
 		if e.ConfigPath != "" {
@@ -111,6 +111,26 @@ func (d *document) header() {
 		}
 	}
 	d.WriteString("\n")
+}
+
+// features shortens what the engine says it was built with, "CUDA : ARCHS = 900
+// | USE_GRAPHS = 1 | CPU : ...", to the names, with values other than 1.
+func features(list string) string {
+	var out strings.Builder
+	between := ""
+	for _, part := range strings.Split(list, "|") {
+		name := strings.TrimSuffix(strings.TrimSpace(part), " = 1")
+		if name == "" {
+			continue
+		}
+		if module, rest, ok := strings.Cut(name, " : "); ok {
+			name = module + ": " + rest
+			between = strings.Replace(between, ",", ";", 1)
+		}
+		out.WriteString(between + name)
+		between = ", "
+	}
+	return out.String()
 }
 
 func (d *document) answer() {
@@ -219,15 +239,17 @@ func (d *document) latency() {
 	}
 }
 
-// powered counts the cells whose energy is known.
-func (d *document) powered() int {
-	n := 0
+// powered counts the cells whose energy is known, by phase.
+func (d *document) powered() (prefill, decode int) {
 	for _, g := range d.a.Groups {
-		if g.Prefill.PowerW != nil && g.Decode.PowerW != nil {
-			n++
+		if g.Prefill.PowerW != nil {
+			prefill++
+		}
+		if g.Decode.PowerW != nil {
+			decode++
 		}
 	}
-	return n
+	return prefill, decode
 }
 
 func (d *document) cost() {
@@ -240,20 +262,38 @@ func (d *document) cost() {
 		d.paragraph("%s", noOwnRate)
 		return
 	}
-	d.table(t)
+	d.table(ownPrices(t))
 	d.item("Blend: %s, %.0f %% input and %.0f %% output tokens.", d.a.Blend.Name, 100*d.a.Blend.Input, 100*d.a.Blend.Output())
 	for _, p := range d.prices() {
 		d.item("%s: %s.", p.Label(), p.Source)
 	}
-	powered := d.powered()
-	d.item("Energy was measured for %d of %d cells.", powered, len(d.a.Groups))
-	if e := d.a.Prices.Energy; e != nil && powered > 0 {
+	prefill, decode := d.powered()
+	d.item("Energy was measured in the prefill of %d and in the decode of %d of %d cells; a total has it where both phases do.", prefill, decode, len(d.a.Groups))
+	if e := d.a.Prices.Energy; e != nil && prefill+decode > 0 {
 		d.item("Electricity: $%g/kWh, %s.", e.USDPerKWh, e.Citation())
 	}
-	if c := d.a.Carbon; c != nil && powered > 0 {
+	if c := d.a.Carbon; c != nil && prefill+decode > 0 {
 		d.item("Carbon: %g g CO2e/kWh (%s), %s.", c.GPerKWh, c.Name, c.Citation())
 	}
 	d.WriteString("\n")
+}
+
+// ownPrices returns the table without the rows at a scenario's rate when there
+// are others: in the text they would hide what the measured machines cost.
+func ownPrices(t *analyze.Table) *analyze.Table {
+	price := slices.IndexFunc(t.Columns, func(c analyze.Column) bool { return c.Name == "price" })
+	own := *t
+	own.Rows = nil
+	for _, row := range t.Rows {
+		if strings.HasPrefix(row[price].(string), "own ") {
+			own.Rows = append(own.Rows, row)
+		}
+	}
+	if len(own.Rows) == 0 || len(own.Rows) == len(t.Rows) {
+		return t
+	}
+	own.Notes = append([]string{fmt.Sprintf("At own rates; the %d rows at the scenario's are in `%s.csv`.", len(t.Rows)-len(own.Rows), t.Name)}, t.Notes...)
+	return &own
 }
 
 // prices returns the distinct prices of the cost table, in order.
@@ -406,9 +446,9 @@ func (d *document) warnings() {
 
 // list joins names, the first few of them when they are many.
 func list(names []string) string {
-	const most = 5
+	const most, few = 5, 3
 	if len(names) > most {
-		return fmt.Sprintf("%s; and %d more", strings.Join(names[:most], "; "), len(names)-most)
+		return fmt.Sprintf("%s; and %d more", strings.Join(names[:few], "; "), len(names)-few)
 	}
 	return strings.Join(names, "; ")
 }
@@ -419,7 +459,7 @@ func (d *document) definitions() {
 		"Prefill: from submitting the prompt to the first sampled token, synchronized; time to first token without tokenization. Decode: exactly the generated tokens, each step fed the token of the step before.",
 		"tok/s: sum of tokens over sum of seconds of a cell's rows. TPOT: time of single decode steps, all rows pooled.",
 		fmt.Sprintf("±: half of the %.0f %% interval, Student's t, for times; carried to first order into dollars.", 100*analyze.Confidence),
-		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus joules per token × electricity price where energy was measured. \"Infra only\" means it was not.",
+		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus joules per token × electricity price where energy was measured: a phase must last for two periods of the power sensor. \"Infra only\" means it was not.",
 		"Blend: input share × prefill + output share × decode. A configuration in the ranking pools its scenarios: sum of tokens over sum of seconds.",
 		"Own rate: a price of the very device that was measured. Scenario: the measured speed at a rate of other hardware; it says nothing about what that hardware would do.",
 		"KV formula: layers × KV heads × (K head size × K element + V head size × V element) × positions; 2·L·T·H·D·2 bytes for f16. Padding: reserved but not payload.",
@@ -439,7 +479,7 @@ func (d *document) reproduce() {
 		}
 		fmt.Fprintf(d, "%s\n", strings.Join(words, " "))
 	}
-	d.WriteString("./bench analyze DIR     # this folder: tables and report again, from raw_measurements.jsonl\n```\n")
+	d.WriteString("./bench analyze DIR     # this folder: tables and report again, from raw_measurements.jsonl\n```\n\n")
 }
 
 // shellQuote quotes a word for a POSIX shell where that is needed.

@@ -39,16 +39,21 @@ func CSV(w io.Writer, t *analyze.Table) error {
 	return out.Error()
 }
 
-// JSON writes tables for machines, {"tables": [...]}: each with its rows as
+// JSON writes tables for machines, {"synthetic": [...], "tables": [...]}: the
+// models whose weights are random numbers, and each table with its rows as
 // arrays in the order of its columns, a row a line, absent cells null, and why
 // it has none when it is empty.
-func JSON(tables []*analyze.Table) ([]byte, error) {
+func JSON(tables []*analyze.Table, synthetic []string) ([]byte, error) {
 	type column struct {
 		Name string `json:"name"`
 		Unit string `json:"unit,omitempty"`
 	}
 	var out bytes.Buffer
-	out.WriteString("{\"tables\": [")
+	models, err := json.Marshal(named(synthetic))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&out, "{\"synthetic\": %s,\n\"tables\": [", models)
 	for i, t := range tables {
 		var columns []column
 		for _, c := range t.Columns {
@@ -80,6 +85,9 @@ func JSON(tables []*analyze.Table) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// named returns names so that none are an empty list in JSON, not null.
+func named(names []string) []string { return append([]string{}, names...) }
+
 func separator(i int) string {
 	if i == 0 {
 		return "\n"
@@ -100,7 +108,7 @@ func exact(cell any) string {
 
 // Text renders a table for a terminal. Columns without any value are left out.
 func Text(t *analyze.Table) string {
-	w, _ := writer(t)
+	w, _ := writer(t, "\n")
 	w.SetStyle(table.StyleLight)
 	w.Style().Format.Header = text.FormatDefault
 	return w.Render()
@@ -109,7 +117,7 @@ func Text(t *analyze.Table) string {
 // Markdown renders a table for a document, its notes below it. Columns without
 // any value are left out.
 func Markdown(t *analyze.Table) string {
-	w, notes := writer(t)
+	w, notes := writer(t, " ")
 	out := w.RenderMarkdown() + "\n"
 	for _, note := range notes {
 		out += "\n" + note + "\n"
@@ -117,15 +125,15 @@ func Markdown(t *analyze.Table) string {
 	return out
 }
 
-func writer(t *analyze.Table) (w table.Writer, notes []string) {
-	t = t.DropEmpty()
+func writer(t *analyze.Table, beforeUnit string) (w table.Writer, notes []string) {
+	t = t.ForPeople()
 	w = table.NewWriter()
 	header := make(table.Row, len(t.Columns))
 	configs := make([]table.ColumnConfig, len(t.Columns))
 	for i, c := range t.Columns {
 		title := cmp.Or(c.Title, c.Name)
 		if c.Unit != "" {
-			title += " " + c.Unit
+			title += beforeUnit + c.Unit
 		}
 		header[i] = title
 		align := text.AlignLeft

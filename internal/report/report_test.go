@@ -243,3 +243,23 @@ func TestRenderers(t *testing.T) {
 }
 
 func ptr(v float64) *float64 { return &v }
+
+func TestFeatures(t *testing.T) {
+	for in, want := range map[string]string{
+		"":         "",
+		"AVX2 = 1": "AVX2",
+		"CUDA : ARCHS = 900 | USE_GRAPHS = 1 | CPU : SSE3 = 1 | AVX = 1 | ": "CUDA: ARCHS = 900, USE_GRAPHS; CPU: SSE3, AVX",
+	} {
+		if got := features(in); got != want {
+			t.Errorf("features(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestListNamesFew(t *testing.T) {
+	for in, want := range map[string]string{"a": "a", "a b c d e": "a; b; c; d; e", "a b c d e f": "a; b; c; and 3 more"} {
+		if got := list(strings.Fields(in)); got != want {
+			t.Errorf("list(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
