@@ -62,3 +62,20 @@ func TestPooledPowerCoversHalfTheTime(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeEnergyIsComparedWhereMostHaveIt(t *testing.T) {
+	row := func(backend, scenario string, decodeMs, watts float64) record.Record {
+		r := okRow("m", backend, 0, 0, 100, decodeMs)
+		r.Scenario, r.PhasePower = scenario, powered(nil, &watts)
+		return r
+	}
+	// Too fast for the sensor in the scenario "s", where it would have won.
+	a := analyzed(t, []record.Record{
+		row("fast", "s", 10, 100), row("fast", "long", 100, 100),
+		row("slow", "s", 1000, 100), row("slow", "long", 1000, 100),
+	}, Options{})
+	list, err := decodeEnergy().ordered(a)
+	if err != nil || len(list) != 2 || list[0].name != "m on fast" || !near(list[0].value, 1) {
+		t.Errorf("%+v, %v", list, err)
+	}
+}

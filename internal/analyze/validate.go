@@ -326,7 +326,7 @@ func (a *Analysis) checkOutliers() Check {
 			}
 		}
 	}
-	return t.check("outliers", "no time is further from its cell's median than 3.5 scaled MADs (flagged, never removed)", "times", "fewer than 5 repetitions of each cell")
+	return t.check("outliers", "no time is further from its cell's median than 3.5 scaled MADs (flagged, never removed; normal noise alone gives about 5 % of them at 5 repetitions, 3 % at 7, 2 % at 10)", "times", "fewer than 5 repetitions of each cell")
 }
 
 func (a *Analysis) checkPowerSamples() Check {
