@@ -222,7 +222,7 @@ func TestPoolIsWhatItsRowsWouldGive(t *testing.T) {
 		r := okRow("m", "b", 0, rep, 100+float64(rep), 1000)
 		r.PhasePower = powered(ptr(50.0), ptr(100.0))
 		rows = append(rows, r)
-		r = okRow("m", "b", 0, rep, 1000-float64(rep), 4000)
+		r = okRow("m", "b", 0, rep, 1000+float64(rep), 4000)
 		r.Scenario, r.PromptTokens, r.GenTokens = "long", 900, 30
 		r.PhasePower = powered(ptr(70.0), ptr(200.0))
 		rows = append(rows, r)
@@ -232,11 +232,21 @@ func TestPoolIsWhatItsRowsWouldGive(t *testing.T) {
 	if !near(c.Decode.TokPerS(), 8) || !near(c.Decode.PowerW.Value, 180) || !near(*c.Decode.JPerTok(), 180.0/8) {
 		t.Errorf("decode %v tok/s, %v W", c.Decode.TokPerS(), c.Decode.PowerW.Value)
 	}
-	// Prefill: both scenarios spread alike in ms; per token of the pool their
-	// half-widths are half_ms/1000/200 each (5 rows of 5000 tokens in all).
+	// Prefill: both scenarios drift alike from round to round, so a round of 1000
+	// tokens spreads twice as much in ms; were they independent, by the square
+	// root of 2.
 	half := *analyzed(t, rows, Options{}).Groups[0].PrefillMs.Half
-	if want := math.Sqrt2 * half / 1000 / 1000; math.Abs(*c.Prefill.SPerTok.Half-want) > 1e-12 {
+	if want := 2 * half / 1000 / 1000; math.Abs(*c.Prefill.SPerTok.Half-want) > 1e-12 {
 		t.Errorf("half width %v, want %v", *c.Prefill.SPerTok.Half, want)
+	}
+	for i := range rows {
+		if rows[i].Scenario == "long" {
+			rows[i].Rep += 5 // other rounds
+		}
+	}
+	c = analyzed(t, rows, Options{}).Configs[0]
+	if want := math.Sqrt2 * half / 1000 / 1000; math.Abs(*c.Prefill.SPerTok.Half-want) > 1e-12 {
+		t.Errorf("half width in other rounds %v, want %v", *c.Prefill.SPerTok.Half, want)
 	}
 }
 

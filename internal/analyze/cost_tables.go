@@ -180,7 +180,7 @@ func costTables() []definition {
 				col("prefill_power_pct", "prefill power", "± %"), col("decode_power_pct", "decode power", "± %"),
 				col("blend_usd_pct", "blend $/1M", "± %"), col("blend_joules_pct", "blend J/tok", "± %"), col("gco2e_pct", "CO2e", "± %")),
 			fill:  fillUncertainty,
-			notes: []string{"Half-widths of 95 % intervals relative to the value, first order. Scenarios are strata: their difference adds nothing. Rates and token counts are exact."},
+			notes: []string{"Half-widths of 95 % intervals relative to the value, first order. Repetitions are compared over all scenarios, so that the difference between scenarios adds nothing. Rates and token counts are exact."},
 		},
 	}
 }

@@ -157,11 +157,15 @@ func shared(a, b *Config) (ofA, ofB []*Group) {
 }
 
 // ratio compares a number of the rows of a with that of b, group by group; the
-// error says why it cannot.
+// error says why it cannot. Both must be measured in rounds, else scenarios
+// count as independent.
 func ratio(a, b []*Group, of func(*record.Record) float64) (*stats.Ratio, error) {
-	var x, y [][]float64
-	for i := range a {
-		x, y = append(x, a[i].replicatesOf(of)), append(y, b[i].replicatesOf(of))
+	x, y := [][]float64{roundMeans(a, of)}, [][]float64{roundMeans(b, of)}
+	if x[0] == nil || y[0] == nil {
+		x, y = nil, nil
+		for i := range a {
+			x, y = append(x, a[i].replicates(a[i].values(of))), append(y, b[i].replicates(b[i].values(of)))
+		}
 	}
 	r, err := stats.StratifiedRatio(x, y, Confidence)
 	if err != nil {
@@ -186,14 +190,13 @@ func (c *Config) group(scenario string) *Group {
 	return nil
 }
 
-// replicatesOf returns a number of each row, or its means over launches where
-// those are the replicates.
-func (g *Group) replicatesOf(of func(*record.Record) float64) []float64 {
+// values returns a number of each row.
+func (g *Group) values(of func(*record.Record) float64) []float64 {
 	values := make([]float64, len(g.Rows))
 	for i, r := range g.Rows {
 		values[i] = of(r)
 	}
-	return g.replicates(values)
+	return values
 }
 
 // stepped reports whether all rows have their steps timed, and some of them

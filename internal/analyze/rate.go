@@ -25,6 +25,8 @@ type Rate struct {
 	Powered int       // rows with power
 
 	PoweredShare float64 // of Seconds, in cells with power
+
+	perRound map[round]float64 // seconds per token of each round of a group
 }
 
 // TokPerS returns tokens over seconds.
@@ -85,6 +87,7 @@ func (g *Group) rate(phase func(*record.Record) phaseRow) Rate {
 	}
 	over, _ := stats.Describe(g.replicates(perTok), Confidence)
 	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), over.Half}
+	out.perRound = g.byRound(perTok)
 	if out.Powered = len(power); out.Powered > 0 {
 		out.PoweredShare = poweredS / out.Seconds
 		over, _ := stats.Describe(power, Confidence)
@@ -100,7 +103,9 @@ const minPowered = 0.5
 // pool joins the rates of several groups. The pooled time per token is the mean
 // of the groups' weighted by tokens, and the pooled power that of the groups
 // which have it weighted by seconds, nil when those cover less than minPowered
-// of all; errors are independent, so half-widths add in quadrature.
+// of all. The interval of the time is over rounds; where scenarios were not
+// measured in the same rounds, and for power, they count as independent and
+// their half-widths add in quadrature.
 func pool(rates []Rate) Rate {
 	var out Rate
 	for _, r := range rates {
@@ -125,11 +130,33 @@ func pool(rates []Rate) Rate {
 		}
 	}
 	out.SPerTok = weighted(times, byTokens)
+	if half := overRounds(rates, byTokens); half != nil {
+		out.SPerTok.Half = half
+	}
 	if out.PoweredShare = powered / out.Seconds; out.PoweredShare >= minPowered {
 		power := weighted(powers, bySeconds)
 		out.PowerW = &power
 	}
 	return out
+}
+
+// overRounds returns the half-width of the weighted mean time per token over
+// rounds; nil when there are no rounds in common, or too few.
+func overRounds(rates []Rate, weight []float64) *float64 {
+	var scenarios []map[round]float64
+	for _, r := range rates {
+		scenarios = append(scenarios, r.perRound)
+	}
+	var means []float64
+	for _, values := range inRounds(scenarios) {
+		mean := 0.0
+		for i, v := range values {
+			mean += weight[i] * v
+		}
+		means = append(means, mean)
+	}
+	over, _ := stats.Describe(means, Confidence)
+	return over.Half
 }
 
 func weighted(x []Estimate, weight []float64) Estimate {

@@ -12,7 +12,7 @@ import (
 const Significance = 0.05
 
 // BackendTest compares two backends of one model in one phase, over the
-// scenarios both ran, each its own stratum.
+// scenarios both ran; see ratio.
 type BackendTest struct {
 	Phase     string // "prefill" or "decode"
 	A, B      *Config
@@ -121,7 +121,7 @@ func testTables() []definition {
 				return nil
 			},
 			notes: []string{
-				"Welch on log times per token, a stratum for each scenario; p corrected by Holm over the table; ~ means not told apart at 0.05. Within one process: repetitions share a process, so p and the interval say nothing about a new launch; use launches: 3 or more.",
+				"Welch on log times per token, averaged over the scenarios of each repetition, which share its disturbances; where scenarios differ in repetitions each is a stratum of its own; p corrected by Holm over the table; ~ means not told apart at 0.05. Within one process: repetitions share a process, so p and the interval say nothing about a new launch; use launches: 3 or more.",
 			},
 		},
 		{

@@ -458,7 +458,7 @@ func (d *document) definitions() {
 	for _, line := range []string{
 		"Prefill: from submitting the prompt to the first sampled token, synchronized; time to first token without tokenization. Decode: exactly the generated tokens, each step fed the token of the step before.",
 		"tok/s: sum of tokens over sum of seconds of a cell's rows. TPOT: time of single decode steps, all rows pooled.",
-		fmt.Sprintf("±: half of the %.0f %% interval, Student's t, for times; carried to first order into dollars. Where scenarios are pooled they count as independent, so noise that outlasts a row makes the interval too short.", 100*analyze.Confidence),
+		fmt.Sprintf("±: half of the %.0f %% interval, Student's t, for times; carried to first order into dollars. Where scenarios are pooled it is over repetitions of all of them, since what disturbs one disturbs its neighbours.", 100*analyze.Confidence),
 		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus joules per token × electricity price where energy was measured: a phase must last for two periods of the power sensor. \"Infra only\" means it was not.",
 		"Blend: input share × prefill + output share × decode. A configuration in the ranking pools its scenarios: sum of tokens over sum of seconds.",
 		"Own rate: a price of the very device that was measured. Scenario: the measured speed at a rate of other hardware; it says nothing about what that hardware would do.",
