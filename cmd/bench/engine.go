@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/phasebench/phasebench/internal/wire"
@@ -18,8 +20,9 @@ func engineOn(device string, files ...string) (wire.Engine, error) {
 		return e, usagef("--device %s: need cpu or cuda", device)
 	}
 	for _, f := range files {
-		if _, err := os.Stat(f); err != nil {
-			return e, usageError{err}
+		var pathErr *fs.PathError
+		if _, err := os.Stat(f); errors.As(err, &pathErr) {
+			return e, usagef("%s: %w", f, pathErr.Err)
 		}
 	}
 	return e, nil

@@ -15,7 +15,7 @@ func parse(fs *pflag.FlagSet, usage string, args []string, stdout io.Writer) err
 	fs.SortFlags = false
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {
-		fmt.Fprintf(stdout, "usage: bench %s\n\nFlags:\n%s", usage, fs.FlagUsages())
+		fmt.Fprintf(stdout, "usage: %s %s\n\nFlags:\n%s", program, usage, fs.FlagUsages())
 	}
 	if err := fs.Parse(longNames(fs, args)); err != nil {
 		return usageError{err}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -26,7 +27,27 @@ const (
 	exitUsage  = 2 // wrong flags or configuration; nothing was run
 )
 
-func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	os.Exit(guard(os.Stderr, func() int {
+		return run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+	}))
+}
+
+// guard makes a panic of run exit code 1. Go's own is 2, which says here that
+// the user made a mistake.
+func guard(stderr io.Writer, run func() int) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "bench: panic: %v\n\n%s", p, debug.Stack())
+			code = exitFailed
+		}
+	}()
+	return run()
+}
+
+// program is the name that bench was called by, for commands that the user is
+// told to give next.
+var program = os.Args[0]
 
 // command is one subcommand. Its flags live in the function; usage errors it
 // returns as usageError.
@@ -69,6 +90,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		name, rest = args[0], args[1:]
 	}
+	if name == "help" && len(rest) == 1 { // bench help COMMAND
+		name, rest = rest[0], []string{"--help"}
+	}
 	if name == "help" || len(args) == 0 || len(args) == 1 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
 		help(stdout)
 		return exitOK
@@ -83,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return exitCode(c.run(ctx, rest, stdio{stdout, stderr}), c, stderr)
 	}
-	fmt.Fprintf(stderr, "bench: unknown command %q; bench help lists them\n", name)
+	fmt.Fprintf(stderr, "bench: unknown command %q; %s help lists them\n", name, program)
 	return exitUsage
 }
 
@@ -102,26 +126,26 @@ func exitCode(err error, c command, stderr io.Writer) int {
 }
 
 func help(w io.Writer) {
-	fmt.Fprint(w, `bench: what a million tokens cost on your own hardware
+	fmt.Fprintf(w, `bench: what a million tokens cost on your own hardware
 
 Usage:
-  bench -matrix FILE [flags]
-  bench COMMAND [flags]
+  %[1]s -matrix FILE [flags]
+  %[1]s COMMAND [flags]
 
 Commands:
-`)
+`, program)
 	for _, c := range commands() {
 		if c.about != "" {
 			fmt.Fprintf(w, "  %-22s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 		}
 	}
-	fmt.Fprint(w, `
-bench COMMAND --help shows a command's flags.
+	fmt.Fprintf(w, `
+%[1]s help COMMAND shows a command's flags.
 
 Examples:
-  bench -matrix configs/demo.yaml --synthetic
-  bench -matrix configs/matrix.yaml --models gpt2 --reps 2 --rate 0.35
-  bench -matrix configs/matrix.yaml --resume results/20260101-120000
-  bench analyze results/20260101-120000 --rate 0.50
-`)
+  %[1]s -matrix configs/demo.yaml --synthetic
+  %[1]s -matrix configs/matrix.yaml --models gpt2 --reps 2 --rate 0.35
+  %[1]s -matrix configs/matrix.yaml --resume results/20260101-120000
+  %[1]s analyze results/20260101-120000 --rate 0.50
+`, program)
 }
