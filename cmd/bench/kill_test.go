@@ -260,7 +260,7 @@ func TestInterrupt(t *testing.T) {
 	send(t, -p.Process.Pid, syscall.SIGINT)
 	eventually(t, 5*time.Second, "told", func() bool { return strings.Contains(p.printed(), "stopping after this row") })
 	send(t, worker, syscall.SIGCONT)
-	p.end(1, "rows are missing; continue with: bench --resume out", "report: out/report.md")
+	p.end(1, "rows are missing; continue with: "+filepath.Join(home, "bench")+" --resume out", "report: out/report.md")
 
 	all := rows(t, out)
 	if n := bytes.Count(before, []byte("\n")); len(all) != n+1 || all[n].Status != record.StatusOK {
@@ -282,7 +282,7 @@ func TestSecondInterrupt(t *testing.T) {
 	send(t, -p.Process.Pid, syscall.SIGINT)
 	eventually(t, 5*time.Second, "told", func() bool { return strings.Contains(p.printed(), "once more to stop at once") })
 	send(t, -p.Process.Pid, syscall.SIGINT)
-	p.end(1, "continue with: bench --resume out")
+	p.end(1, "continue with: "+filepath.Join(home, "bench")+" --resume out")
 	if !gone(worker) {
 		t.Error("the worker is still there")
 	}

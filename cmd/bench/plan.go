@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -25,6 +26,7 @@ type planGroup struct {
 	FreeBytes *int64     `json:"free_bytes,omitempty"` // on the device that holds them
 	EstimateS *float64   `json:"estimate_s,omitempty"`
 	Problem   string     `json:"problem,omitempty"`
+	Waits     bool       `json:"waits,omitempty"` // for a model file that is to be got
 	Cells     []planCell `json:"cells"`
 }
 
@@ -52,6 +54,9 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	if fs.NArg() > 0 {
 		return usagef("unexpected argument %q", fs.Arg(0))
 	}
+	if err := sel.check(fs); err != nil {
+		return err
+	}
 	plan, err := sel.plan()
 	if err != nil {
 		return err
@@ -61,7 +66,10 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	missing := models.Find(plan, sel.synthetic, syntheticDir)
+	found, err := findModels(plan, host, models.Options{Synthetic: sel.synthetic, Dir: syntheticDir})
+	if err != nil {
+		return err
+	}
 	groups, err := runner.Check(ctx, plan, host, launcher)
 	if err != nil {
 		return err
@@ -69,12 +77,7 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	var out []planGroup
 	for i := range groups {
 		g := describe(&groups[i], plan.Spec, host)
-		if note, ok := missing[g.Model]; ok && g.Problem != "" {
-			g.File, g.Problem = "", note
-			for j := range g.Cells {
-				g.Cells[j].Error = ""
-			}
-		}
+		g.findFile(found)
 		if !*noProbe && g.Problem == "" {
 			d, err := runner.Estimate(ctx, &groups[i], plan.Spec, launcher)
 			if err != nil {
@@ -113,36 +116,81 @@ func describe(g *runner.GroupCheck, spec *matrix.Spec, host runner.Host) planGro
 	return p
 }
 
+// findFile puts what a run would do about a file that is not there in the place
+// of the engine's complaint about it.
+func (g *planGroup) findFile(found models.Found) {
+	if g.Problem == "" {
+		return // none of its cells is going to be looked at, or all is well
+	}
+	made := slices.ContainsFunc(found.StandIns, func(s models.StandIn) bool { return !s.There && s.Path == g.File })
+	g.Waits = slices.ContainsFunc(found.Missing, func(m matrix.Model) bool { return m.Name == g.Model })
+	switch {
+	case made:
+		g.Problem = "random weights are made when the run starts"
+	case g.Waits:
+		g.Problem = "missing: scripts/fetch-models.sh " + g.Model + ", or --synthetic"
+	default:
+		return
+	}
+	g.File = ""
+	for i := range g.Cells {
+		g.Cells[i].Error = ""
+	}
+}
+
+// skippedWhole returns the reason why none of several cells is measured, if it
+// is the same for all.
+func (g *planGroup) skippedWhole() string {
+	for _, c := range g.Cells {
+		if len(g.Cells) < 2 || c.Skip != g.Cells[0].Skip {
+			return ""
+		}
+	}
+	return g.Cells[0].Skip
+}
+
 func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"Model", "Backend", "Scenario", "Prompt", "Gen", "Rows", "Need MiB", "Free MiB", ""})
+	t.AppendHeader(table.Row{"Model", "Backend", "Scenario", "Prompt", "Gen", "Rows", "Need MiB", "Free MiB", "Note"})
 	var numbers []table.ColumnConfig
 	for i := 4; i <= 8; i++ {
 		numbers = append(numbers, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
-	t.SetColumnConfigs(append(numbers, table.ColumnConfig{Number: 9, WidthMax: 60}))
+	t.SetColumnConfigs(append(numbers, table.ColumnConfig{Number: 9, WidthMax: 64, WidthMaxEnforcer: text.WrapSoft}))
 	mib := func(b *int64) string {
 		if b == nil {
 			return ""
 		}
 		return fmt.Sprint(*b >> 20)
 	}
-	run, total := 0, 0.0
-	known := true
+	var measured, waiting, failing, skipped int
+	total, known := 0.0, true
 	for _, g := range groups {
+		whole := g.skippedWhole()
+		if whole != "" {
+			rows := len(g.Cells) * g.Cells[0].Rows
+			t.AppendRow(table.Row{g.Model, g.Backend, fmt.Sprintf("all %d", len(g.Cells)), "", "", rows, "", "", "skipped: " + whole})
+		}
 		for i, c := range g.Cells {
-			note := c.Skip
+			note := c.Error
 			switch {
-			case note != "":
-				note = "skipped: " + note
-			case g.Problem != "":
+			case c.Skip != "":
+				note = "skipped: " + c.Skip
+				skipped += c.Rows
+			case c.Error != "":
+				failing += c.Rows
+			case g.Waits:
 				note = g.Problem
-			case len(c.Warnings) > 0:
-				note = c.Warnings[0]
+				waiting += c.Rows
+			default:
+				measured += c.Rows
+				if note = g.Problem; len(c.Warnings) > 0 {
+					note = c.Warnings[0]
+				}
 			}
-			if c.Skip == "" {
-				run += c.Rows
+			if whole != "" {
+				continue
 			}
 			row := table.Row{"", "", c.Scenario, c.PromptTokens, c.GenTokens, c.Rows, "", "", note}
 			if i == 0 {
@@ -159,7 +207,14 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 		}
 	}
 	fmt.Fprintln(io.out, t.Render())
-	fmt.Fprintf(io.out, "%d rows: %d to measure, %d skipped\n", plan.Rows(), run, plan.Rows()-run)
+	fmt.Fprintf(io.out, "%d rows: %d to measure, %d skipped", plan.Rows(), measured, skipped)
+	if waiting > 0 {
+		fmt.Fprintf(io.out, ", %d wait for model files", waiting)
+	}
+	if failing > 0 {
+		fmt.Fprintf(io.out, ", %d would fail", failing)
+	}
+	fmt.Fprintln(io.out)
 	switch took := time.Duration(total * 1e9).Round(time.Second); {
 	case total > 0 && known:
 		fmt.Fprintf(io.out, "about %v, from a short probe of each model on each backend\n", took)

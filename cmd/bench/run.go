@@ -24,38 +24,6 @@ import (
 	"github.com/phasebench/phasebench/internal/runner"
 )
 
-// selection is the flags that say what to run; run and plan share them.
-type selection struct {
-	matrix    string
-	narrow    matrix.Narrow
-	synthetic bool
-}
-
-func (s *selection) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&s.matrix, "matrix", "", "matrix file, e.g. configs/matrix.yaml")
-	fs.StringSliceVar(&s.narrow.Models, "models", nil, "only these models of the matrix")
-	fs.StringSliceVar(&s.narrow.Backends, "backends", nil, "only these backends")
-	fs.StringSliceVar(&s.narrow.Scenarios, "scenarios", nil, "only these scenarios")
-	fs.IntVar(&s.narrow.Reps, "reps", 0, "repetitions instead of the matrix's")
-	fs.IntVar(&s.narrow.Launches, "launches", 0, "launches instead of the matrix's")
-	fs.BoolVar(&s.synthetic, "synthetic", false, "use random weights of the published shapes instead of model files")
-}
-
-func (s *selection) plan() (*matrix.Plan, error) {
-	if s.matrix == "" {
-		return nil, usagef("need -matrix FILE, e.g. -matrix configs/demo.yaml")
-	}
-	spec, err := matrix.Load(s.matrix)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	plan, err := spec.Plan(s.narrow)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return plan, nil
-}
-
 func runCommand(ctx context.Context, args []string, io stdio) error {
 	flags := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	var sel selection
@@ -72,20 +40,17 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	if flags.NArg() > 0 {
 		return usagef("unexpected argument %q", flags.Arg(0))
 	}
-	if err := price.check(flags); err != nil {
+	if err := errors.Join(sel.check(flags), price.check(flags)); err != nil {
 		return err
 	}
 	var job *job
 	var err error
-	if *resume != "" {
-		for _, name := range []string{"matrix", "models", "backends", "scenarios", "reps", "launches", "synthetic", "out"} {
-			if flags.Changed(name) && !(name == "matrix" && sameFile(sel.matrix, *resume)) {
-				return usagef("--%s cannot be changed when a run is resumed: it goes on as it was started", name)
-			}
-		}
-		job, err = resumed(*resume)
-	} else {
+	if *resume == "" {
 		job, err = started(sel, price, *out)
+	} else if job, err = resumed(*resume); err == nil {
+		if name := sel.differs(flags, *out, *resume, job.setup); name != "" {
+			return usagef("--%s cannot be changed when a run is resumed: it goes on as it was started", name)
+		}
 	}
 	if err != nil {
 		return err
@@ -95,14 +60,6 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	job.kv = !*noKV
 	return job.run(ctx, price, *quiet, io)
-}
-
-// sameFile reports whether the matrix file is still what the run in dir was
-// started from, so that the same command line with --resume added works.
-func sameFile(path, dir string) bool {
-	setup, err := rundir.Read(dir)
-	data, err2 := os.ReadFile(path)
-	return err == nil && err2 == nil && string(data) == string(setup.Matrix)
 }
 
 // job is a run to be started or continued.
@@ -170,14 +127,22 @@ func (j *job) pricingFile(price priceFlags) string {
 }
 
 func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) error {
+	machine := environ.Collect("/") // first, so that its load is not ours
 	launcher := &runner.Processes{Args: []string{"worker"}}
 	host, err := runner.Survey(ctx, launcher)
 	if err != nil {
 		return err
 	}
-	if err := j.resolveModels(ctx, host, quiet, io); err != nil {
+	files := models.Options{Synthetic: j.setup.Synthetic, Dir: syntheticDir, VocabDir: vocabDir()}
+	found, err := findModels(j.plan, host, files)
+	if err != nil {
 		return err
 	}
+	if len(found.Missing) > 0 {
+		return usageError{&models.MissingError{Models: found.Missing}}
+	}
+	// Only now, so that a refused run leaves no folder, but before stand-ins
+	// are made, since the folder may be refused as well.
 	store, rows, err := j.open()
 	var locked *record.LockedError
 	if errors.As(err, &locked) || errors.Is(err, fs.ErrExist) {
@@ -193,6 +158,18 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	for _, w := range store.Warnings {
 		fmt.Fprintf(io.err, "warning: %v\n", w)
 	}
+	if w := busy(machine); w != "" {
+		fmt.Fprintf(io.err, "warning: %s\n", w)
+	}
+	if !quiet {
+		files.Making = func(path string, bytes int64) {
+			fmt.Fprintf(io.err, "making %s, %.2f GB of random weights\n", path, float64(bytes)/1e9)
+		}
+	}
+	if err := found.Make(ctx, files); err != nil {
+		// Not wrapped: there is a run to continue now, so this is no mistake in usage.
+		return fmt.Errorf("%v\nthen continue with: %s --resume %s", err, program, j.dir)
+	}
 	log, err := os.OpenFile(filepath.Join(j.dir, "worker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -207,7 +184,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 			}
 		}()
 	}
-	env, err := j.environment(host, gpu, io)
+	env, err := j.environment(machine, host, gpu, io)
 	if err != nil {
 		return err
 	}
@@ -229,8 +206,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if printer != nil {
 		printer.Close()
 	}
+	var kvTook time.Duration
 	if err == nil && j.kv && !sum.Interrupted {
-		err = j.inspectKV(ctx, launcher, store, stop, io)
+		kvTook, err = j.inspectKV(ctx, launcher, store, stop, printer, io)
 	}
 	now := time.Now().UTC()
 	env.Sessions[len(env.Sessions)-1].Ended = &now
@@ -242,11 +220,13 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if shown != nil && !errors.Is(shown, failedError{}) {
 		return shown
 	}
-	fmt.Fprintf(io.out, "engine busy %.0f%% of %s\n", 100*sum.BusyMs/sum.WallMs, time.Duration(sum.WallMs*1e6).Round(time.Second))
+	if text := spent(sum, kvTook, j.fresh); text != "" {
+		fmt.Fprintln(io.out, text)
+	}
 	if n := sum.Missing(); n > 0 {
-		fmt.Fprintf(io.out, "%d of %d rows are missing; continue with: bench --resume %s\n", n, sum.Planned, j.dir)
+		fmt.Fprintf(io.out, "%d of %d rows are missing; continue with: %s --resume %s\n", n, sum.Planned, program, j.dir)
 	} else if sum.Errors > 0 {
-		fmt.Fprintf(io.out, "%d rows failed; try them again with: bench --resume %s\n", sum.Errors, j.dir)
+		fmt.Fprintf(io.out, "%d rows failed; try them again with: %s --resume %s\n", sum.Errors, program, j.dir)
 	}
 	if sum.Errors > 0 || sum.Missing() > 0 {
 		return failedError{}
@@ -254,41 +234,75 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	return shown
 }
 
-// inspectKV looks into the caches of the models that were measured.
-func (j *job) inspectKV(ctx context.Context, l runner.Launcher, store *record.Store, stop <-chan struct{}, io stdio) error {
+// spent says where the time went.
+func spent(sum runner.Summary, kvTook time.Duration, fresh bool) string {
+	var parts []string
+	if sum.BusyMs > 0 {
+		parts = append(parts, fmt.Sprintf("engine busy %.0f%% of the %v for the rows",
+			100*sum.BusyMs/sum.WallMs, time.Duration(sum.WallMs*1e6).Round(time.Second)))
+	}
+	if kvTook > 0 {
+		parts = append(parts, fmt.Sprintf("%v for the KV caches", kvTook.Round(time.Second)))
+	}
+	if len(parts) == 0 && !fresh && sum.Missing() == 0 && sum.Errors == 0 {
+		return "nothing was missing"
+	}
+	return strings.Join(parts, ", then ")
+}
+
+// busy warns of other work on the machine; it returns nothing if there is none
+// or the load is not known.
+func busy(m environ.Machine) string {
+	cores := cmp.Or(m.PhysicalCores, m.LogicalCores)
+	if m.LoadAverage == nil || cores == 0 || *m.LoadAverage <= float64(cores)/2 {
+		return ""
+	}
+	return fmt.Sprintf("other work was running in the last minute: load %.2g on %d cores. If it still runs, times will be slower and scatter: stop it, or expect wide intervals",
+		*m.LoadAverage, cores)
+}
+
+// inspectKV looks into the caches of the models that were measured. It returns
+// how long that took: 0 if all was known already.
+func (j *job) inspectKV(ctx context.Context, l runner.Launcher, store *record.Store, stop <-chan struct{}, printer *progress.Printer, io stdio) (took time.Duration, err error) {
 	rows, _, err := record.Read(filepath.Join(j.dir, record.File))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	done, _, err := record.ReadKV(filepath.Join(j.dir, record.KVFile))
 	if err != nil {
-		return err
+		return 0, err
 	}
+	var start time.Time
 	err = runner.InspectKV(ctx, j.plan, runner.KVOptions{
 		Launcher: l, Rows: rows, Done: done, Sink: store, Stop: stop,
+		Looking: func() {
+			if !start.IsZero() {
+				return
+			}
+			start = time.Now()
+			if printer != nil {
+				printer.Note("looking into the KV caches of the models that were measured; --no-kv leaves this out")
+			}
+		},
 		Note: func(text string) { fmt.Fprintf(io.err, "warning: %s\n", text) },
 	})
-	if ctx.Err() != nil {
-		return nil // the user ended it; what is missing is done by --resume
+	if !start.IsZero() {
+		took = time.Since(start)
 	}
-	return err
+	if ctx.Err() != nil {
+		return took, nil // the user ended it; what is missing is done by --resume
+	}
+	return took, err
 }
 
-// resolveModels finds or makes the model files of the cells that can run.
-func (j *job) resolveModels(ctx context.Context, host runner.Host, quiet bool, io stdio) error {
-	opt := models.Options{Synthetic: j.setup.Synthetic, Dir: syntheticDir, VocabDir: vocabDir()}
-	if !quiet {
-		opt.Making = func(path string, bytes int64) {
-			fmt.Fprintf(io.err, "making %s, %.2f GB of random weights\n", path, float64(bytes)/1e9)
-		}
-	}
-	err := models.Resolve(ctx, j.plan, func(c matrix.Cell) bool { return runner.MayRun(c, host) }, opt)
-	var missing *models.MissingError
+// findModels finds the model files of the cells that can run.
+func findModels(plan *matrix.Plan, host runner.Host, opt models.Options) (models.Found, error) {
+	found, err := models.Find(plan, func(c matrix.Cell) bool { return runner.MayRun(c, host) }, opt)
 	var shapeless *models.ShapeError
-	if errors.As(err, &missing) || errors.As(err, &shapeless) || errors.Is(err, fs.ErrExist) {
-		return usageError{err}
+	if errors.As(err, &shapeless) {
+		return found, usageError{err}
 	}
-	return err
+	return found, err
 }
 
 // syntheticDir is where stand-ins are kept, below the working directory as the
@@ -338,9 +352,9 @@ func (j *job) watchGPU(host runner.Host, io stdio) *power.Telemetry {
 
 // environment describes this machine in the run's folder and warns when a
 // resumed run was started on another one.
-func (j *job) environment(host runner.Host, gpu *power.Telemetry, io stdio) (environ.Environment, error) {
+func (j *job) environment(machine environ.Machine, host runner.Host, gpu *power.Telemetry, io stdio) (environ.Environment, error) {
 	env := environ.Environment{
-		Machine: environ.Collect("/"), Engine: host.Devices, Build: environ.ReadBuild(),
+		Machine: machine, Engine: host.Devices, Build: environ.ReadBuild(),
 		ConfigPath: j.setup.MatrixPath, ConfigHash: j.plan.Spec.Hash,
 	}
 	if gpu != nil {

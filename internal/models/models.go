@@ -19,10 +19,8 @@ type Options struct {
 	Synthetic bool   // use stand-ins of the same shape for every model
 	Dir       string // where stand-ins are kept
 	VocabDir  string // where the tokenizers for stand-ins lie
-	// Making is told each stand-in that has to be written, and Progress how
-	// far the writing is. Either may be nil.
-	Making   func(path string, bytes int64)
-	Progress func(done, total int64)
+	// Making is told each stand-in that has to be written; it may be nil.
+	Making func(path string, bytes int64)
 }
 
 // MissingError lists the models whose files are not there and how to get them.
@@ -42,100 +40,98 @@ func (e *MissingError) Error() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// ShapeError is a model that has no shape to make a stand-in of.
-type ShapeError struct{ Model string }
+// ShapeError is a model that no stand-in can be made for.
+type ShapeError struct {
+	Model string
+	Shape string // that the matrix gives it and nobody knows; empty if it gives none
+}
 
 func (e *ShapeError) Error() string {
-	return fmt.Sprintf("model %s has no synth shape in the matrix, so --synthetic cannot stand in for it", e.Model)
-}
-
-// Resolve gives every cell of the plan that may run (needed says which) the
-// path of its model file, making stand-ins where they are asked for or the
-// model has no file of its own. Files that are not there are a *MissingError,
-// stand-ins that the matrix does not describe a *ShapeError.
-func Resolve(ctx context.Context, plan *matrix.Plan, needed func(matrix.Cell) bool, opt Options) error {
-	missing := &MissingError{}
-	paths := map[string]string{} // by model name
-	for i := range plan.Cells {
-		c := &plan.Cells[i]
-		if !needed(*c) {
-			continue
-		}
-		if _, done := paths[c.Model.Name]; !done {
-			path, err := resolve(ctx, c.Model, opt)
-			if err != nil {
-				return err
-			}
-			if path == "" {
-				missing.Models = append(missing.Models, c.Model)
-			}
-			paths[c.Model.Name] = path
-		}
-		c.Model.Path = paths[c.Model.Name]
+	if e.Shape == "" {
+		return fmt.Sprintf("model %s has no synth shape in the matrix, so --synthetic cannot stand in for it", e.Model)
 	}
-	if len(missing.Models) > 0 {
-		return missing
+	var known []string
+	for _, a := range llama.SynthArchs() {
+		known = append(known, a.Name)
 	}
-	return nil
-}
-
-// resolve returns the path of a model's file, or nothing when it is missing.
-func resolve(ctx context.Context, m matrix.Model, opt Options) (string, error) {
-	if !opt.Synthetic && m.Path != "" {
-		if _, err := os.Stat(m.Path); errors.Is(err, fs.ErrNotExist) {
-			return "", nil
-		} else if err != nil {
-			return "", err
-		}
-		return m.Path, nil
-	}
-	if m.Synth == "" {
-		return "", &ShapeError{m.Name}
-	}
-	return standIn(ctx, m.Synth, opt)
+	return fmt.Sprintf("model %s: no shape is called %q; known are %s", e.Model, e.Shape, strings.Join(known, ", "))
 }
 
 // Seed is what the weights of stand-ins are drawn from.
 const Seed = 42
 
-func standInPath(dir, shape string) string {
-	return filepath.Join(dir, fmt.Sprintf("%s-seed%d-f16.gguf", shape, Seed))
+// Found says where the files of a plan's models are.
+type Found struct {
+	Missing  []matrix.Model // that have to be got first
+	StandIns []StandIn      // that Make makes or checks
 }
 
-// Find gives every cell the path its model file has or would have, making
-// none, and says for each model without a file what a run would do about it.
-func Find(plan *matrix.Plan, synthetic bool, dir string) (missing map[string]string) {
-	missing = map[string]string{}
+// StandIn is a model file with random weights.
+type StandIn struct {
+	Path  string
+	There bool // a file of that name, whatever it holds
+	shape llama.SynthArch
+}
+
+// Find gives every cell of the plan the path that its model file has or will
+// have, and writes nothing. Of cells that are not needed no more is asked. A
+// stand-in that the matrix does not describe is a *ShapeError.
+func Find(plan *matrix.Plan, needed func(matrix.Cell) bool, opt Options) (Found, error) {
+	var found Found
+	seen := map[string]bool{}
 	for i := range plan.Cells {
-		m := &plan.Cells[i].Model
-		note := "missing: scripts/fetch-models.sh " + m.Name + ", or --synthetic"
-		if synthetic || m.Path == "" {
-			m.Path, note = standInPath(dir, m.Synth), "random weights are made when the run starts"
-			if m.Synth == "" {
-				note = (&ShapeError{m.Name}).Error()
-			}
+		c := &plan.Cells[i]
+		model, what := c.Model, c.Model.Name
+		synthetic := opt.Synthetic || model.Path == ""
+		if synthetic {
+			c.Model.Path = filepath.Join(opt.Dir, fmt.Sprintf("%s-seed%d-f16.gguf", model.Synth, Seed))
+			what = c.Model.Path // which models may share
 		}
-		if _, err := os.Stat(m.Path); errors.Is(err, fs.ErrNotExist) {
-			missing[m.Name] = note
+		if seen[what] || !needed(*c) {
+			continue
+		}
+		seen[what] = true
+		_, err := os.Stat(c.Model.Path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return found, err
+		}
+		switch {
+		case synthetic:
+			arch, known := shape(model.Synth)
+			if !known {
+				return found, &ShapeError{model.Name, model.Synth}
+			}
+			found.StandIns = append(found.StandIns, StandIn{c.Model.Path, err == nil, arch})
+		case err != nil:
+			found.Missing = append(found.Missing, model)
 		}
 	}
-	return missing
+	return found, nil
 }
 
-func standIn(ctx context.Context, shape string, opt Options) (string, error) {
-	path := standInPath(opt.Dir, shape)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && opt.Making != nil {
-		for _, a := range llama.SynthArchs() {
-			if a.Name == shape {
-				opt.Making(path, a.WeightBytes(a.Layers))
-			}
+func shape(name string) (llama.SynthArch, bool) {
+	for _, a := range llama.SynthArchs() {
+		if a.Name == name {
+			return a, true
 		}
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
 	}
-	_, err := llama.Synth(ctx, shape, path, llama.SynthOptions{Seed: Seed, VocabDir: opt.VocabDir, Progress: opt.Progress})
-	if errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("%s is another file than the stand-in for %s: move it away and run again: %w", path, shape, err)
+	return llama.SynthArch{}, false
+}
+
+// Make writes the stand-ins that are not there yet. One that is there must be
+// the very file that would be written.
+func (f Found) Make(ctx context.Context, opt Options) error {
+	for _, s := range f.StandIns {
+		if !s.There && opt.Making != nil {
+			opt.Making(s.Path, s.shape.WeightBytes(s.shape.Layers))
+		}
+		_, err := llama.Synth(ctx, s.shape.Name, s.Path, llama.SynthOptions{Seed: Seed, VocabDir: opt.VocabDir})
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s is another file than the stand-in for %s: move it away: %w", s.Path, s.shape.Name, err)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return path, err
+	return nil
 }

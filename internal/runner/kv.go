@@ -23,6 +23,7 @@ type KVOptions struct {
 	Rows     []record.Record   // of the run: only models with an ok row are looked at
 	Done     []record.KVRecord // points that are there already
 	Sink     KVSink
+	Looking  func()            // is called before each cache is filled
 	Note     func(text string) // is told what could not be inspected
 	Stop     <-chan struct{}   // closed to end between two models; may be nil
 }
@@ -77,6 +78,7 @@ func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
 		if len(lengths) == 0 {
 			continue
 		}
+		opts.Looking()
 		err := inspectKV(ctx, c, lengths, opts)
 		var kept *keepError
 		if errors.As(err, &kept) || ctx.Err() != nil {

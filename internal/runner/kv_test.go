@@ -42,10 +42,12 @@ func TestInspectKV(t *testing.T) {
 		return r, nil
 	}
 	var sink pointsOf
+	looked := 0
 	run := func() error {
 		return InspectKV(context.Background(), plan, KVOptions{
 			Launcher: e, Rows: []record.Record{failed, ok}, Done: append([]record.KVRecord(nil), sink.list...), Sink: &sink,
-			Note: func(text string) { t.Error(text) },
+			Looking: func() { looked++ },
+			Note:    func(text string) { t.Error(text) },
 		})
 	}
 	if err := run(); err != nil {
@@ -56,7 +58,10 @@ func TestInspectKV(t *testing.T) {
 		t.Fatalf("%d points, want %d: %+v", len(sink.list), want, sink.list)
 	}
 	launched := len(e.labels)
-	if err := run(); err != nil || len(e.labels) != launched || len(sink.list) != want {
+	if looked != len(s.KVTypes) {
+		t.Errorf("told of %d caches, want %d", looked, len(s.KVTypes))
+	}
+	if err := run(); err != nil || len(e.labels) != launched || looked != len(s.KVTypes) || len(sink.list) != want {
 		t.Errorf("what was done is done again: %v, %d points, %d workers", err, len(sink.list), len(e.labels)-launched)
 	}
 }
@@ -66,7 +71,7 @@ func TestInspectKVFailures(t *testing.T) {
 	c := plan.Cells[0]
 	opts := KVOptions{Rows: []record.Record{{Model: c.Model.Name, Backend: c.Backend.Name, Status: record.StatusOK}}}
 	var notes []string
-	opts.Note = func(text string) { notes = append(notes, text) }
+	opts.Looking, opts.Note = func() {}, func(text string) { notes = append(notes, text) }
 
 	e := newFake()
 	opts.Launcher, opts.Sink = e, &pointsOf{}
