@@ -370,10 +370,10 @@ func decisionTables() []definition {
 					case n > 2: // the second of two is no advice
 						row[7], row[8] = list[n-1].name, list[n-1].value
 					}
-					for i, x := range list[:min(2, len(list))] {
-						row[2+2*i], row[3+2*i] = x.name, x.value
-					}
-					if len(list) > 1 {
+					if len(list) > 1 { // one alone wins nothing
+						for i, x := range list[:2] {
+							row[2+2*i], row[3+2*i] = x.name, x.value
+						}
 						row[6] = apart(list[0], list[1])
 					}
 					t.Add(row...)
