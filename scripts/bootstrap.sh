@@ -66,12 +66,13 @@ if [ "$(printf '%s\n' "$need" "${have#go}" | sort -V | head -n 1)" != "$need" ];
     answer=$(cd /; "$go" mod download -json "$module" || true)
     dir=$(sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p' <<<"$answer")
     [ -d "$dir" ] || die "could not fetch Go $need; install it from go.dev/dl and run again. The answer was:"$'\n'"$answer"
-    # Modules carry no execute bits.
+    # Modules carry no execute bits and no other go.mod files under their names.
     rm -rf toolchain/go.new
     mkdir -p toolchain
     cp -r "$dir" toolchain/go.new
     chmod -R u+w toolchain/go.new
     chmod +x toolchain/go.new/bin/* toolchain/go.new/pkg/tool/*/*
+    find toolchain/go.new -name _go.mod -execdir mv {} go.mod \;
     rm -rf toolchain/go
     mv toolchain/go.new toolchain/go
 fi
