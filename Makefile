@@ -43,7 +43,7 @@ demo: cpu ## run configs/demo.yaml on synthetic weights; about 20 s, after a fir
 .PHONY: test
 test: cpu ## all tests
 	CGO_ENABLED=0 GOTOOLCHAIN=local $(GO) test ./econ
-	GOTOOLCHAIN=local $(GO) test -count=1 ./... # go does not see when the engine below changed
+	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 ./... # anew, since go does not see the engine change; one at a time, since both use every core
 
 .PHONY: lint
 lint: $(LIBS)/.cpu ## formatting, vet, shell scripts
