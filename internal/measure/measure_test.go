@@ -61,7 +61,7 @@ func ask(t *testing.T, c *wire.Client, q wire.Request) wire.Reply {
 
 func open(t *testing.T, c *wire.Client) *wire.Opened {
 	t.Helper()
-	r := ask(t, c, wire.Request{Open: &wire.Open{ModelPath: model, Engine: wire.Engine{Device: "cpu", FlashAttn: "auto", Mmap: true}}})
+	r := ask(t, c, wire.Request{Open: &wire.Open{ModelPath: model, Engine: wire.Engine{Device: "cpu", Threads: 1, FlashAttn: "auto", Mmap: true}}})
 	if r.Opened == nil {
 		t.Fatalf("open: %+v", r.Error)
 	}
@@ -78,7 +78,7 @@ func row(mode string) wire.Request {
 func TestRows(t *testing.T) {
 	c := serve(t)
 	o := open(t, c)
-	if !o.Info.Synthetic || o.LoadMs <= 0 || o.PID != os.Getpid() || o.Threads < 1 || o.Device == "" {
+	if !o.Info.Synthetic || o.LoadMs <= 0 || o.PID != os.Getpid() || o.Threads != 1 || o.Device == "" {
 		t.Errorf("opened %+v", o)
 	}
 	before := clock.NowNs()
@@ -187,7 +187,7 @@ func TestInspect(t *testing.T) {
 
 func TestInspectKV(t *testing.T) {
 	c := serve(t)
-	q := &wire.KV{ModelPath: model, Engine: wire.Engine{Device: "cpu"}, TypeK: "f16", TypeV: "f16", Lengths: []int{2, 64, 300}, Seed: 1}
+	q := &wire.KV{ModelPath: model, Engine: wire.Engine{Device: "cpu", Threads: 1}, TypeK: "f16", TypeV: "f16", Lengths: []int{2, 64, 300}, Seed: 1}
 	r := ask(t, c, wire.Request{KV: q}).KV
 	if r == nil || len(r.Points) != 3 {
 		t.Fatalf("kv %+v", r)
