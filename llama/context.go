@@ -10,7 +10,12 @@ import "C"
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"unsafe"
 )
 
@@ -18,16 +23,26 @@ import (
 // compute with. It belongs to one goroutine at a time.
 type Context struct {
 	c      *C.pb_context
-	model  *Model
+	model  *Model        // must outlive c
 	params ContextParams // as asked, with defaults resolved
+	padded int           // positions the engine allocated
 	tokens []int32       // what the cache holds, in order
 	next   int32         // the greedy choice after the last evaluation
 	ready  bool          // next is valid
+	broken bool          // an assertion failed
 	cerr   C.pb_error    // kept here so that a decode step allocates nothing
+}
+
+// kvBlocks holds the types a cache can have and how many values make a block
+// of each. The engine takes any other type too, and crashes on it later.
+var kvBlocks = map[string]int{
+	"f32": 1, "f16": 1, "bf16": 1,
+	"q8_0": 32, "q5_0": 32, "q5_1": 32, "q4_0": 32, "q4_1": 32, "iq4_nl": 32,
 }
 
 // NewContext allocates a context. It fails with ErrBadInput when the parameters
 // cannot work for this model, and with ErrMemory when the buffers do not fit.
+// The model must stay open until the context is closed.
 func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	const op = "new context"
 	if m.c == nil {
@@ -44,11 +59,20 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 			p.Threads = 1
 		}
 	}
-	if p.NBatch < 1 || p.NUbatch < 1 || p.NUbatch > p.NBatch || p.Threads < 1 || p.Threads > 512 {
-		return nil, refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) and 1 <= threads (%d) <= 512", p.NUbatch, p.NBatch, p.Threads))
+	if p.NUbatch < 1 || p.NUbatch > p.NBatch || p.NBatch > math.MaxInt32 || p.Threads < 1 || p.Threads > 512 {
+		return nil, refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) < 2^31 and 1 <= threads (%d) <= 512", p.NUbatch, p.NBatch, p.Threads))
+	}
+	if p.FlashAttn < FlashAuto || p.FlashAttn > FlashOn {
+		return nil, refuse(op, fmt.Sprintf("flash attention is %d; give FlashAuto, FlashOff or FlashOn", p.FlashAttn))
 	}
 	p.TypeK, p.TypeV = cmp.Or(p.TypeK, "f16"), cmp.Or(p.TypeV, "f16")
-	if p.FlashAttn == FlashOff && p.TypeV != "f16" && p.TypeV != "f32" && p.TypeV != "bf16" {
+	if err := cacheType(op, "K", p.TypeK, m.info.HeadDimK); err != nil {
+		return nil, err
+	}
+	if err := cacheType(op, "V", p.TypeV, m.info.HeadDimV); err != nil {
+		return nil, err
+	}
+	if p.FlashAttn == FlashOff && kvBlocks[p.TypeV] > 1 {
 		return nil, refuse(op, "a quantized V cache ("+p.TypeV+") needs flash attention")
 	}
 	typeK := C.CString(p.TypeK)
@@ -66,31 +90,80 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	}
 	c.params.NBatch = int(C.pb_context_n_batch(c.c))
 	c.params.NUbatch = int(C.pb_context_n_ubatch(c.c))
+	c.padded = int(C.pb_context_n_ctx(c.c))
+	m.contexts.Add(1)
 	return c, nil
 }
 
-// Close frees the context. Closing twice does nothing.
-func (c *Context) Close() error {
-	C.pb_context_free(c.c)
-	c.c = nil
+// cacheType refuses a type whose blocks do not divide a head: without flash
+// attention the engine would compute NaN or worse from the half blocks.
+func cacheType(op, which, name string, headDim int) error {
+	block, ok := kvBlocks[name]
+	if !ok {
+		return refuse(op, fmt.Sprintf("%s cache of type %q: known are %s", which, name, strings.Join(slices.Sorted(maps.Keys(kvBlocks)), ", ")))
+	}
+	if headDim%block != 0 {
+		return refuse(op, fmt.Sprintf("%s cache of type %s: its blocks of %d values do not divide this model's heads of %d", which, name, block, headDim))
+	}
 	return nil
 }
 
-// Params returns the parameters in force, defaults resolved.
+// Close frees the context. Closing twice does nothing; every other call on a
+// closed context fails with ErrClosed or, where it returns no error, does
+// nothing.
+func (c *Context) Close() error {
+	if c.c != nil {
+		C.pb_context_free(c.c)
+		c.c = nil
+		c.model.contexts.Add(-1)
+	}
+	return nil
+}
+
+// usable says whether the engine may be called with this context.
+func (c *Context) usable(op string) error {
+	switch {
+	case c.c == nil:
+		return &Error{Op: op, Kind: ErrClosed, Msg: "the context is closed"}
+	case c.broken:
+		return &Error{Op: op, Kind: ErrAssert, Msg: "an assertion failed in this context before: close it"}
+	}
+	return nil
+}
+
+// failed is the error of the last call, which left no token to continue from.
+func (c *Context) failed(op string) error {
+	err := fromC(op, &c.cerr)
+	c.ready = false
+	c.broken = c.broken || errors.Is(err, ErrAssert)
+	return err
+}
+
+// Params returns the parameters in force: defaults resolved and batches cut to
+// NCtx. FlashAuto stays as it is; what the engine chose is not known.
 func (c *Context) Params() ContextParams { return c.params }
 
 // PaddedCtx returns the number of positions the engine allocated, which is
 // NCtx rounded up to a multiple of 256. Only NCtx of them are used.
-func (c *Context) PaddedCtx() int { return int(C.pb_context_n_ctx(c.c)) }
+func (c *Context) PaddedCtx() int { return c.padded }
 
 // Pos returns the number of positions the cache holds.
 func (c *Context) Pos() int { return len(c.tokens) }
 
 // MemoryUse returns the bytes of the model and this context by buffer, as the
-// engine's allocator counts them. The order is the engine's own.
+// engine's allocator counts them. The order is the engine's own. It returns
+// nil for a context that is closed or broken by an assertion.
 func (c *Context) MemoryUse() []Memory {
-	raw := make([]C.pb_memory, 16)
-	n := int(C.pb_memory_get(c.c, &raw[0], C.int(len(raw))))
+	const op = "memory use"
+	if c.usable(op) != nil {
+		return nil
+	}
+	raw := make([]C.pb_memory, 16) // a context has a handful of buffer types
+	n := int(C.pb_memory_get(c.c, &raw[0], C.int(len(raw)), &c.cerr))
+	if n < 0 {
+		c.failed(op)
+		return nil
+	}
 	var out []Memory
 	for _, r := range raw[:min(n, len(raw))] {
 		m := Memory{Buffer: C.GoString(&r.name[0]), Weights: int64(r.weights), KV: int64(r.kv), Compute: int64(r.compute)}

@@ -29,24 +29,11 @@ func (c *Context) Prefill(tokens []int32) (next int32, err error) {
 // returns the next one. One call is one cgo call.
 func (c *Context) DecodeStep() (next int32, err error) {
 	const op = "decode"
-	if c.c == nil {
-		return 0, c.closed(op)
+	if err := c.continues(op); err != nil {
+		return 0, err
 	}
-	if !c.ready {
-		return 0, refuse(op, "nothing to continue: call Prefill first")
-	}
-	if len(c.tokens) >= c.params.NCtx {
-		return 0, c.full(op, 1)
-	}
-	c.tokens = append(c.tokens, c.next)
-	// The slice's tail is the token to feed; C reads it and keeps nothing.
-	ok := C.pb_decode(c.c, (*C.int32_t)(&c.tokens[len(c.tokens)-1]), 1, (*C.int32_t)(&c.next), &c.cerr)
-	if !ok {
-		c.tokens = c.tokens[:len(c.tokens)-1]
-		c.ready = false
-		return 0, fromC(op, &c.cerr)
-	}
-	return c.next, nil
+	all := append(c.tokens, c.next) // in place: there is room for NCtx tokens
+	return c.evaluate(op, all[len(c.tokens):])
 }
 
 // Generate calls DecodeStep n times. onStep, if not nil, gets each token right
@@ -72,18 +59,11 @@ func (c *Context) Generate(n int, onStep func(i int, token int32) error) error {
 func (c *Context) DecodeUncached(n int, onStep func(i int, token int32) error) error {
 	const op = "decode uncached"
 	for i := range n {
-		if c.c == nil {
-			return c.closed(op)
-		}
-		if !c.ready {
-			return refuse(op, "nothing to continue: call Prefill first")
-		}
-		if len(c.tokens) >= c.params.NCtx {
-			return c.full(op, 1)
+		if err := c.continues(op); err != nil {
+			return err
 		}
 		all := append(c.tokens, c.next)
-		C.pb_kv_clear(c.c)
-		c.tokens = c.tokens[:0]
+		c.Clear()
 		t, err := c.evaluate(op, all)
 		if err != nil {
 			return err
@@ -98,8 +78,9 @@ func (c *Context) DecodeUncached(n int, onStep func(i int, token int32) error) e
 }
 
 // DecodeForced feeds tokens one at a time whatever the model would have chosen
-// and calls onStep with the logits after each. The slice is the engine's own
-// and valid until the next call on c. Needs ContextParams.HostArgmax.
+// and calls onStep, if not nil, with the logits after each. The slice is the
+// engine's own and valid until the next call on c. Needs
+// ContextParams.HostArgmax.
 func (c *Context) DecodeForced(tokens []int32, onStep func(i int, logits []float32) error) error {
 	const op = "decode forced"
 	if !c.params.HostArgmax {
@@ -116,8 +97,10 @@ func (c *Context) DecodeForced(tokens []int32, onStep func(i int, logits []float
 		if err != nil {
 			return err
 		}
-		if err := onStep(i, logits); err != nil {
-			return err
+		if onStep != nil {
+			if err := onStep(i, logits); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -128,15 +111,15 @@ func (c *Context) DecodeForced(tokens []int32, onStep func(i int, logits []float
 // on c. Needs ContextParams.HostArgmax.
 func (c *Context) Logits() ([]float32, error) {
 	const op = "logits"
-	if c.c == nil {
-		return nil, c.closed(op)
+	if err := c.usable(op); err != nil {
+		return nil, err
 	}
 	if !c.ready {
 		return nil, refuse(op, "nothing was evaluated yet")
 	}
-	p := C.pb_logits(c.c)
+	p := C.pb_logits(c.c, &c.cerr)
 	if p == nil {
-		return nil, refuse(op, "logits stay on the device in this context: create it with HostArgmax")
+		return nil, fromC(op, &c.cerr)
 	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(p)), c.model.info.Vocab), nil
 }
@@ -144,22 +127,43 @@ func (c *Context) Logits() ([]float32, error) {
 // evaluate submits tokens that were admitted and keeps the books.
 func (c *Context) evaluate(op string, tokens []int32) (int32, error) {
 	if !C.pb_decode(c.c, (*C.int32_t)(&tokens[0]), C.int(len(tokens)), (*C.int32_t)(&c.next), &c.cerr) {
-		// Part of a long prompt may be in the cache already; take it out, so
-		// that the books and the cache agree.
-		C.pb_kv_remove(c.c, C.int(len(c.tokens)))
-		c.ready = false
-		return 0, fromC(op, &c.cerr)
+		err := c.failed(op)
+		c.rollBack()
+		return 0, err
 	}
 	c.tokens = append(c.tokens, tokens...)
 	c.ready = true
 	return c.next, nil
 }
 
+// rollBack takes what a failed call left in the cache out again, so that the
+// books and the cache agree: all of it if this kind of cache forgets no part.
+func (c *Context) rollBack() {
+	var ignored C.pb_error
+	if !c.broken && !bool(C.pb_kv_remove(c.c, C.int(len(c.tokens)), &ignored)) {
+		c.Clear()
+	}
+}
+
+// continues refuses a step that has no token to feed or no room for it.
+func (c *Context) continues(op string) error {
+	if err := c.usable(op); err != nil {
+		return err
+	}
+	if !c.ready {
+		return refuse(op, "nothing to continue: call Prefill first")
+	}
+	if len(c.tokens) >= c.params.NCtx {
+		return c.full(op, 1)
+	}
+	return nil
+}
+
 // admit refuses what the engine would abort on, or would let overflow into the
 // padding behind the last position.
 func (c *Context) admit(op string, tokens []int32) error {
-	if c.c == nil {
-		return c.closed(op)
+	if err := c.usable(op); err != nil {
+		return err
 	}
 	if c.model.params.DryRun {
 		return refuse(op, "the model was loaded as a dry run: it has no weights")
@@ -172,8 +176,4 @@ func (c *Context) admit(op string, tokens []int32) error {
 
 func (c *Context) full(op string, n int) error {
 	return &Error{Op: op, Kind: ErrKVFull, Msg: fmt.Sprintf("%d positions in use, %d more do not fit in n_ctx %d", len(c.tokens), n, c.params.NCtx)}
-}
-
-func (c *Context) closed(op string) error {
-	return &Error{Op: op, Kind: ErrClosed, Msg: "the context is closed"}
 }

@@ -15,8 +15,9 @@ var (
 	ErrMemory = errors.New("out of memory")
 	// ErrEngine: any other failure the engine reported.
 	ErrEngine = errors.New("engine error")
-	// ErrAssert: an assertion inside the engine; the Context or Model in use
-	// must be closed.
+	// ErrAssert: an assertion inside the engine. The Context in use can only be
+	// closed; if it was evaluating, the engine's threads may be left behind in
+	// that call, and the process should not measure any more.
 	ErrAssert = errors.New("engine assertion")
 	// ErrClosed: the Model or Context was closed.
 	ErrClosed = errors.New("already closed")

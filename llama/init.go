@@ -59,7 +59,7 @@ func SystemInfo() string { return C.GoString(C.pb_system_info()) }
 
 // Devices lists the devices of the loaded backends with their free memory now.
 func Devices() ([]Device, error) {
-	kinds := map[C.int]DeviceKind{0: CPU, 1: GPU, 2: IntegratedGPU, 3: Accelerator}
+	kinds := map[C.pb_device_kind]DeviceKind{C.PB_CPU: CPU, C.PB_GPU: GPU, C.PB_INTEGRATED_GPU: IntegratedGPU, C.PB_ACCELERATOR: Accelerator}
 	var out []Device
 	for i := range int(C.pb_device_count()) {
 		var d C.pb_device

@@ -11,7 +11,13 @@ import "fmt"
 
 // Clear empties the cache; its memory stays allocated.
 func (c *Context) Clear() {
-	C.pb_kv_clear(c.c)
+	const op = "clear"
+	if c.usable(op) != nil {
+		return
+	}
+	if !C.pb_kv_clear(c.c, &c.cerr) {
+		c.failed(op)
+	}
 	c.tokens, c.ready = c.tokens[:0], false
 }
 
@@ -20,14 +26,14 @@ func (c *Context) Clear() {
 // forget a part.
 func (c *Context) Remove(pos int) error {
 	const op = "remove"
-	if c.c == nil {
-		return c.closed(op)
+	if err := c.usable(op); err != nil {
+		return err
 	}
 	if pos < 0 || pos > len(c.tokens) {
 		return refuse(op, fmt.Sprintf("position %d is outside the %d in use", pos, len(c.tokens)))
 	}
-	if !C.pb_kv_remove(c.c, C.int(pos)) {
-		return refuse(op, "this model's cache can only be cleared as a whole")
+	if !C.pb_kv_remove(c.c, C.int(pos), &c.cerr) {
+		return fromC(op, &c.cerr)
 	}
 	c.tokens, c.ready = c.tokens[:pos], false
 	return nil
@@ -38,15 +44,14 @@ func (c *Context) Remove(pos int) error {
 // empty cache has no entries.
 func (c *Context) KVUsed() ([]KVTensor, error) {
 	const op = "kv"
-	if c.c == nil {
-		return nil, c.closed(op)
+	if err := c.usable(op); err != nil {
+		return nil, err
 	}
-	raw := make([]C.pb_kv_tensor, 2*c.model.info.Layers)
+	raw := make([]C.pb_kv_tensor, max(2*c.model.info.Layers, 1))
 	for {
-		var cerr C.pb_error
-		n := int(C.pb_kv_used(c.c, &raw[0], C.int(len(raw)), &cerr))
+		n := int(C.pb_kv_used(c.c, &raw[0], C.int(len(raw)), &c.cerr))
 		if n < 0 {
-			return nil, fromC(op, &cerr)
+			return nil, fromC(op, &c.cerr)
 		}
 		if n > len(raw) {
 			raw = make([]C.pb_kv_tensor, n)

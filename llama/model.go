@@ -11,20 +11,26 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime/cgo"
+	"sync/atomic"
 	"unsafe"
 )
 
-// Model is a loaded model. It is safe for concurrent use, except that Close
-// must come after every Context made from it is closed.
+// Model is a loaded model. It is safe for concurrent use, except for Close.
 type Model struct {
-	c      *C.pb_model
-	info   ModelInfo
-	params ModelParams
+	c        *C.pb_model
+	info     ModelInfo
+	params   ModelParams
+	contexts atomic.Int32 // open ones, which read the weights
 }
 
-// Load reads a GGUF file. Init must have been called.
+// Load reads a GGUF file. Init must have been called. It fails with
+// ErrBadInput when there is no such file or device, with ErrAborted when
+// Progress stopped it, and with ErrEngine or ErrAssert when the engine cannot
+// make a model of the file. A file mapped by Mmap must not be changed while the
+// model is open: reading what was cut off ends the process.
 func Load(p ModelParams) (*Model, error) {
 	const op = "load"
 	if st, err := os.Stat(p.Path); err != nil {
@@ -40,7 +46,7 @@ func Load(p ModelParams) (*Model, error) {
 	cp := C.pb_model_params{
 		path:          path,
 		device:        -1,
-		gpu_layers:    C.int(p.GPULayers),
+		gpu_layers:    C.int(min(max(p.GPULayers, -1), math.MaxInt32)),
 		mmap:          C.bool(p.Mmap),
 		dry_run:       C.bool(p.DryRun),
 		check_tensors: C.bool(p.CheckTensors),
@@ -59,13 +65,16 @@ func Load(p ModelParams) (*Model, error) {
 	if m.c == nil {
 		return nil, fromC(op, &cerr)
 	}
-	m.info = readInfo(m.c)
+	var i C.pb_model_info
+	if !C.pb_model_info_get(m.c, &i, &cerr) {
+		C.pb_model_free(m.c)
+		return nil, fromC(op, &cerr)
+	}
+	m.info = modelInfo(&i)
 	return m, nil
 }
 
-func readInfo(c *C.pb_model) ModelInfo {
-	var i C.pb_model_info
-	C.pb_model_info_get(c, &i)
+func modelInfo(i *C.pb_model_info) ModelInfo {
 	return ModelInfo{
 		Arch:         C.GoString(&i.arch[0]),
 		Name:         C.GoString(&i.name[0]),
@@ -85,8 +94,12 @@ func readInfo(c *C.pb_model) ModelInfo {
 	}
 }
 
-// Close frees the model. Closing twice does nothing.
+// Close frees the model. Closing twice does nothing. While a Context made from
+// it is open, it fails with ErrBadInput and the model stays.
 func (m *Model) Close() error {
+	if n := m.contexts.Load(); n > 0 {
+		return refuse("close model", fmt.Sprintf("%d of its contexts are still open: close them first", n))
+	}
 	C.pb_model_free(m.c)
 	m.c = nil
 	return nil

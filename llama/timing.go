@@ -15,13 +15,16 @@ import "C"
 // can be measured; with every set each call is, which slows short steps down by
 // some percent.
 func (c *Context) TimeOnDevice(calls int, every bool) bool {
-	return c.c != nil && bool(C.pb_timing_start(c.c, C.int(calls), C.bool(every)))
+	return calls >= 0 && c.usable("time") == nil && bool(C.pb_timing_start(c.c, C.int(calls), C.bool(every)))
 }
 
 // BusyMs returns the time from the first kernel of a call to the end of its work in
 // milliseconds, counting calls from 0 after TimeOnDevice, and whether it is
 // known.
 func (c *Context) BusyMs(call int) (float64, bool) {
+	if c.c == nil {
+		return 0, false
+	}
 	ms := float64(C.pb_timing_busy_ms(c.c, C.int(call)))
 	return ms, ms >= 0
 }
@@ -30,6 +33,9 @@ func (c *Context) BusyMs(call int) (float64, bool) {
 // another's work in milliseconds, and whether it is known. Only calls 0 and 1, where
 // the phases of a row begin, can be the first.
 func (c *Context) SpanMs(from, to int) (float64, bool) {
+	if c.c == nil {
+		return 0, false
+	}
 	ms := float64(C.pb_timing_span_ms(c.c, C.int(from), C.int(to)))
 	return ms, ms >= 0
 }

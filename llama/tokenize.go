@@ -16,7 +16,9 @@ import (
 
 // Tokenize turns text into token ids by the model's own tokenizer, with the
 // tokens the model wants at the start of a text (such as BOS) in front. It
-// fails with ErrBadInput when the model file has no tokenizer.
+// fails with ErrBadInput when the model file has no tokenizer, and with
+// ErrEngine when the text has a code point past U+10FFFF; other bytes that are
+// not UTF-8 become what the tokenizer makes of them.
 func (m *Model) Tokenize(text string) ([]int32, error) {
 	const op = "tokenize"
 	if err := m.tokenizer(op); err != nil {

@@ -24,6 +24,11 @@ std::string own_folder() {
     return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
+static_assert(int{PB_CPU} == GGML_BACKEND_DEVICE_TYPE_CPU && int{PB_GPU} == GGML_BACKEND_DEVICE_TYPE_GPU &&
+                  int{PB_INTEGRATED_GPU} == GGML_BACKEND_DEVICE_TYPE_IGPU &&
+                  int{PB_ACCELERATOR} == GGML_BACKEND_DEVICE_TYPE_ACCEL,
+              "kinds of devices are numbered as the engine does");
+
 } // namespace
 
 bool pb_init(pb_error *err) {
@@ -54,7 +59,7 @@ bool pb_device_get(int index, pb_device *out, pb_error *err) {
         copy(out->description, sizeof out->description, props.description);
         copy(out->backend, sizeof out->backend, ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev)));
         copy(out->pci_bus_id, sizeof out->pci_bus_id, props.device_id);
-        out->kind = props.type;
+        out->kind = static_cast<pb_device_kind>(props.type);
         out->free_bytes = static_cast<int64_t>(props.memory_free);
         out->total_bytes = static_cast<int64_t>(props.memory_total);
         return true;

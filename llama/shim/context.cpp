@@ -32,6 +32,17 @@ void check(int rc) {
     }
 }
 
+const float *last_logits(pb_context *c) {
+    const float *logits = llama_get_logits_ith(c->ctx, -1);
+    if (!logits) {
+        throw pb::failure{PB_ENGINE, "the engine returned no logits"};
+    }
+    return logits;
+}
+
+static_assert(LLAMA_FLASH_ATTN_TYPE_AUTO == -1 && LLAMA_FLASH_ATTN_TYPE_DISABLED == 0 && LLAMA_FLASH_ATTN_TYPE_ENABLED == 1,
+              "flash_attn is numbered as the engine does");
+
 } // namespace
 
 pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error *err) {
@@ -82,42 +93,48 @@ bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_er
             done += part;
         }
         c->timer.leave();
-        if (c->chain) {
-            *next = llama_get_sampled_token_ith(c->ctx, -1); // waits for the device
-        } else {
-            *next = pb::argmax(llama_get_logits_ith(c->ctx, -1), c->n_vocab);
-        }
+        // Both wait for the device.
+        *next = c->chain ? llama_get_sampled_token_ith(c->ctx, -1) : pb::argmax(last_logits(c), c->n_vocab);
         if (*next < 0) {
-            throw pb::failure{PB_ENGINE, "the engine returned no token"};
+            throw pb::failure{PB_ENGINE, "the engine chose no token, as it does when all logits are NaN"};
         }
         return true;
     });
 }
 
-const float *pb_logits(pb_context *c) { return c->chain ? nullptr : llama_get_logits_ith(c->ctx, -1); }
-
-int pb_memory_get(pb_context *c, pb_memory *out, int cap) {
-    int n = 0;
-    for (const auto &[buft, bytes] : llama_get_memory_breakdown(c->ctx)) {
-        if (n < cap) {
-            pb_memory &m = out[n];
-            m = pb_memory{};
-            std::snprintf(m.name, sizeof m.name, "%s", ggml_backend_buft_name(buft));
-            m.device = -1;
-            // Weights repacked for the CPU's matrix units lie in main memory too,
-            // although the engine does not call that buffer a host one.
-            ggml_backend_dev_t dev = ggml_backend_buft_is_host(buft) ? nullptr : ggml_backend_buft_get_device(buft);
-            const bool on_cpu = !dev || ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
-            for (size_t i = 0; !on_cpu && i < ggml_backend_dev_count(); i++) {
-                if (ggml_backend_dev_get(i) == dev) {
-                    m.device = static_cast<int>(i);
-                }
-            }
-            m.weights = static_cast<int64_t>(bytes.model);
-            m.kv = static_cast<int64_t>(bytes.context);
-            m.compute = static_cast<int64_t>(bytes.compute);
+const float *pb_logits(pb_context *c, pb_error *err) {
+    return pb::guarded<const float *>(err, nullptr, [&] {
+        if (c->chain) {
+            throw pb::failure{PB_BAD_INPUT, "logits stay on the device in this context: create it with HostArgmax"};
         }
-        n++;
-    }
-    return n;
+        return last_logits(c);
+    });
+}
+
+int pb_memory_get(pb_context *c, pb_memory *out, int cap, pb_error *err) {
+    return pb::guarded(err, -1, [&] {
+        int n = 0;
+        for (const auto &[buft, bytes] : llama_get_memory_breakdown(c->ctx)) {
+            if (n < cap) {
+                pb_memory &m = out[n];
+                m = pb_memory{};
+                std::snprintf(m.name, sizeof m.name, "%s", ggml_backend_buft_name(buft));
+                m.device = -1;
+                // Weights repacked for the CPU's matrix units lie in main memory too,
+                // although the engine does not call that buffer a host one.
+                ggml_backend_dev_t dev = ggml_backend_buft_is_host(buft) ? nullptr : ggml_backend_buft_get_device(buft);
+                const bool on_cpu = !dev || ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
+                for (size_t i = 0; !on_cpu && i < ggml_backend_dev_count(); i++) {
+                    if (ggml_backend_dev_get(i) == dev) {
+                        m.device = static_cast<int>(i);
+                    }
+                }
+                m.weights = static_cast<int64_t>(bytes.model);
+                m.kv = static_cast<int64_t>(bytes.context);
+                m.compute = static_cast<int64_t>(bytes.compute);
+            }
+            n++;
+        }
+        return n;
+    });
 }

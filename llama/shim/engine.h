@@ -10,7 +10,6 @@
 
 struct pb_model {
     llama_model *model = nullptr;
-    bool dry_run = false;
     ~pb_model() { llama_model_free(model); }
 };
 

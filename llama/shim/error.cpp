@@ -6,65 +6,90 @@
 #include "llama.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <mutex>
+#include <exception>
 #include <new>
 
 namespace pb {
 namespace {
 
 constexpr size_t kept_lines = 6;
+constexpr size_t longest_line = 4096;
 
-std::mutex log_mutex;
-std::deque<std::string> log_lines;
-std::string partial;
+// What the engine logged during the call in progress. Each thread has its own,
+// so that calls at the same time neither clear nor mix each other's lines.
+struct capture {
+    bool keeping = false;
+    std::string partial; // the engine hands over lines in pieces
+    std::deque<std::string> lines;
+
+    void end_line() {
+        if (!partial.empty()) {
+            lines.push_back(partial);
+        }
+        partial.clear();
+        if (lines.size() > kept_lines) {
+            lines.pop_front();
+        }
+    }
+};
+
+thread_local capture captured;
 
 void on_log(ggml_log_level level, const char *text, void *) {
-    static thread_local bool keeping = false;
     if (level != GGML_LOG_LEVEL_CONT) {
-        keeping = level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN;
+        captured.keeping = level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN;
     }
-    if (!keeping) {
-        return;
-    }
-    std::lock_guard<std::mutex> lock(log_mutex);
-    partial += text;
-    for (size_t end; (end = partial.find('\n')) != std::string::npos; partial.erase(0, end + 1)) {
-        if (end > 0) {
-            log_lines.push_back(partial.substr(0, end));
+    for (; captured.keeping && *text; text++) {
+        if (*text == '\n') {
+            captured.end_line();
+        } else if (captured.partial.size() < longest_line) {
+            captured.partial += *text;
         }
-        if (log_lines.size() > kept_lines) {
-            log_lines.pop_front();
-        }
-    }
-    if (partial.size() > 4096) {
-        partial.clear();
     }
 }
 
 void on_abort(const char *text) { throw assertion{text ? text : "unknown"}; }
+
+std::terminate_handler default_terminate = nullptr;
+
+// An assertion on one of the engine's own threads has no caller to return to
+// and ends the process; its text must be the last thing that is said.
+[[noreturn]] void on_terminate() {
+    try {
+        if (std::current_exception()) {
+            throw;
+        }
+    } catch (const assertion &a) {
+        std::fprintf(stderr, "the engine stopped on an assertion: %s\n", a.text.c_str());
+        std::abort();
+    } catch (...) {
+    }
+    default_terminate();
+    std::abort();
+}
 
 } // namespace
 
 void install_hooks() {
     llama_log_set(on_log, nullptr);
     ggml_set_abort_callback(on_abort);
+    static const bool once = (default_terminate = std::set_terminate(on_terminate), true);
+    (void)once;
 }
 
 void forget_log() {
-    std::lock_guard<std::mutex> lock(log_mutex);
-    log_lines.clear();
-    partial.clear();
+    captured.lines.clear();
+    captured.partial.clear();
 }
 
 void fail(pb_error *err, pb_code code, const std::string &text) {
+    captured.end_line();
     std::string all = text;
-    {
-        std::lock_guard<std::mutex> lock(log_mutex);
-        for (const auto &line : log_lines) {
-            all += "\n  engine: " + line;
-        }
+    for (const auto &line : captured.lines) {
+        all += "\n  engine: " + line;
     }
     err->code = code;
     std::snprintf(err->message, sizeof err->message, "%s", all.c_str());

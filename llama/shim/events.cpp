@@ -73,6 +73,16 @@ struct event_timer::state {
     struct call {
         cu_event entry = nullptr, first = nullptr, last = nullptr;
         bool started = false, ended = false;
+
+        // 0 asks for timing, which the engine's own events leave out.
+        bool create() { return !cuda().create(&entry, 0) && !cuda().create(&first, 0) && !cuda().create(&last, 0); }
+        void destroy() const {
+            for (cu_event e : {entry, first, last}) {
+                if (e) {
+                    cuda().destroy(e);
+                }
+            }
+        }
     };
     std::vector<call> calls;
     size_t limit = 0; // calls that were asked for; there may be room for more
@@ -100,10 +110,8 @@ event_timer::event_timer() = default;
 
 event_timer::~event_timer() {
     if (s) {
-        for (auto &c : s->calls) {
-            for (cu_event e : {c.entry, c.first, c.last}) {
-                cuda().destroy(e);
-            }
+        for (const auto &c : s->calls) {
+            c.destroy();
         }
     }
 }
@@ -133,10 +141,11 @@ bool event_timer::start(llama_context *ctx, size_t calls, bool every) {
         s->compute = backend->iface.graph_compute;
         backend->iface.graph_compute = timed_compute;
     }
+    s->limit = 0; // nothing is timed unless there is room for all
     while (s->calls.size() < calls) {
         state::call c;
-        // 0 asks for timing, which the engine's own events leave out.
-        if (cuda().create(&c.entry, 0) || cuda().create(&c.first, 0) || cuda().create(&c.last, 0)) {
+        if (!c.create()) {
+            c.destroy();
             return false;
         }
         s->calls.push_back(c);

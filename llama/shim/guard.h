@@ -25,7 +25,7 @@ void install_hooks();
 // Writes code, text and the engine's last warnings and errors into err.
 void fail(pb_error *err, pb_code code, const std::string &text);
 
-// Forgets the engine's lines; each guarded call starts with none.
+// Forgets the lines of this thread; each guarded call starts with none.
 void forget_log();
 
 // Runs body, which throws pb::failure or returns a value; on any failure err

@@ -43,10 +43,20 @@ private:
 
 } // namespace
 
-void pb_kv_clear(pb_context *c) { llama_memory_clear(llama_get_memory(c->ctx), false); }
+bool pb_kv_clear(pb_context *c, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        llama_memory_clear(llama_get_memory(c->ctx), false);
+        return true;
+    });
+}
 
-bool pb_kv_remove(pb_context *c, int from_pos) {
-    return llama_memory_seq_rm(llama_get_memory(c->ctx), 0, from_pos, -1);
+bool pb_kv_remove(pb_context *c, int from_pos, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        if (!llama_memory_seq_rm(llama_get_memory(c->ctx), 0, from_pos, -1)) {
+            throw pb::failure{PB_BAD_INPUT, "this model's cache can only be cleared as a whole"};
+        }
+        return true;
+    });
 }
 
 int pb_kv_used(pb_context *c, pb_kv_tensor *out, int cap, pb_error *err) {

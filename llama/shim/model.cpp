@@ -11,9 +11,15 @@
 
 namespace {
 
+struct loading {
+    const pb_model_params *params;
+    bool stopped;
+};
+
 bool on_progress(float done, void *data) {
-    const auto *p = static_cast<const pb_model_params *>(data);
-    return p->progress(done, p->progress_handle);
+    auto *l = static_cast<loading *>(data);
+    l->stopped = !l->params->progress(done, l->params->progress_handle);
+    return !l->stopped;
 }
 
 std::string meta(const llama_model *model, const std::string &key) {
@@ -51,13 +57,16 @@ pb_model *pb_model_load(const pb_model_params *p, pb_error *err) {
         mp.load_mode = p->mmap && !p->dry_run ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
         mp.no_alloc = p->dry_run;
         mp.check_tensors = p->check_tensors;
+        loading state = {p, false};
         if (p->progress) {
             mp.progress_callback = on_progress;
-            mp.progress_callback_user_data = const_cast<pb_model_params *>(p);
+            mp.progress_callback_user_data = &state;
         }
         auto out = std::make_unique<pb_model>();
-        out->dry_run = p->dry_run;
         out->model = llama_model_load_from_file(p->path, mp);
+        if (state.stopped) {
+            throw pb::failure{PB_ABORTED, std::string("loading ") + p->path + " was stopped"};
+        }
         if (!out->model) {
             throw pb::failure{PB_ENGINE, std::string("cannot load ") + p->path};
         }
@@ -70,26 +79,29 @@ pb_model *pb_model_load(const pb_model_params *p, pb_error *err) {
 
 void pb_model_free(pb_model *model) { delete model; }
 
-void pb_model_info_get(const pb_model *m, pb_model_info *out) {
-    const llama_model *model = m->model;
-    *out = pb_model_info{};
-    const std::string arch = meta(model, "general.architecture");
-    std::snprintf(out->arch, sizeof out->arch, "%s", arch.c_str());
-    std::snprintf(out->name, sizeof out->name, "%s", meta(model, "general.name").c_str());
-    std::snprintf(out->file_type, sizeof out->file_type, "%s", llama_ftype_name(llama_model_ftype(model)));
-    out->layers = llama_model_n_layer(model);
-    out->embd = llama_model_n_embd(model);
-    out->heads = llama_model_n_head(model);
-    out->kv_heads = llama_model_n_head_kv(model);
-    out->head_dim_k = head_dim(model, arch, "key_length");
-    out->head_dim_v = head_dim(model, arch, "value_length");
-    const llama_vocab *vocab = llama_model_get_vocab(model);
-    out->vocab = llama_vocab_n_tokens(vocab);
-    out->has_vocab = llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_NONE;
-    out->ctx_train = llama_model_n_ctx_train(model);
-    out->synthetic = meta(model, "phasebench.synthetic") == "true";
-    out->params = static_cast<int64_t>(llama_model_n_params(model));
-    out->weights_bytes = static_cast<int64_t>(llama_model_size(model));
+bool pb_model_info_get(const pb_model *m, pb_model_info *out, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        const llama_model *model = m->model;
+        *out = pb_model_info{};
+        const std::string arch = meta(model, "general.architecture");
+        std::snprintf(out->arch, sizeof out->arch, "%s", arch.c_str());
+        std::snprintf(out->name, sizeof out->name, "%s", meta(model, "general.name").c_str());
+        std::snprintf(out->file_type, sizeof out->file_type, "%s", llama_ftype_name(llama_model_ftype(model)));
+        out->layers = llama_model_n_layer(model);
+        out->embd = llama_model_n_embd(model);
+        out->heads = llama_model_n_head(model);
+        out->kv_heads = llama_model_n_head_kv(model);
+        out->head_dim_k = head_dim(model, arch, "key_length");
+        out->head_dim_v = head_dim(model, arch, "value_length");
+        const llama_vocab *vocab = llama_model_get_vocab(model);
+        out->vocab = llama_vocab_n_tokens(vocab);
+        out->has_vocab = llama_vocab_type(vocab) != LLAMA_VOCAB_TYPE_NONE;
+        out->ctx_train = llama_model_n_ctx_train(model);
+        out->synthetic = meta(model, "phasebench.synthetic") == "true";
+        out->params = static_cast<int64_t>(llama_model_n_params(model));
+        out->weights_bytes = static_cast<int64_t>(llama_model_size(model));
+        return true;
+    });
 }
 
 int pb_model_meta(const pb_model *model, const char *key, char *buf, size_t size) {

@@ -3,8 +3,10 @@
  * Every function that can fail takes a pb_error and returns false (or NULL)
  * when it did; the message then ends with the engine's own last lines. No C++
  * exception and no engine assertion leaves the shim as anything else, as long
- * as it is raised on the calling thread. After PB_ASSERT the context or model
- * that was in use must be dropped.
+ * as it is raised on the calling thread; on one of the engine's threads it ends
+ * the process, with its text on stderr. After PB_ASSERT the context that was in
+ * use can only be freed, and when it was evaluating, the engine's threads may
+ * be left behind in that call: the process should end.
  */
 #ifndef PHASEBENCH_SHIM_H
 #define PHASEBENCH_SHIM_H
@@ -34,12 +36,14 @@ typedef struct {
 
 /* ---- backends and devices (backend.cpp) ---- */
 
+typedef enum { PB_CPU, PB_GPU, PB_INTEGRATED_GPU, PB_ACCELERATOR } pb_device_kind; /* enum ggml_backend_dev_type */
+
 typedef struct {
     char name[64];
     char description[128];
     char backend[64];
     char pci_bus_id[64];
-    int kind; /* enum ggml_backend_dev_type: 0 cpu, 1 gpu, 2 igpu, 3 accel */
+    pb_device_kind kind;
     int64_t free_bytes;
     int64_t total_bytes;
 } pb_device;
@@ -62,7 +66,7 @@ typedef struct {
     bool mmap;
     bool dry_run;       /* no weights: sizes and metadata only */
     bool check_tensors; /* read every weight and refuse NaN and infinities */
-    bool (*progress)(float done, uintptr_t handle); /* NULL for none; false stops loading */
+    bool (*progress)(float done, uintptr_t handle); /* NULL for none; false stops loading: PB_ABORTED */
     uintptr_t progress_handle;
 } pb_model_params;
 
@@ -79,7 +83,7 @@ typedef struct {
 
 pb_model *pb_model_load(const pb_model_params *params, pb_error *err);
 void pb_model_free(pb_model *model);
-void pb_model_info_get(const pb_model *model, pb_model_info *out);
+bool pb_model_info_get(const pb_model *model, pb_model_info *out, pb_error *err);
 /* Length of the value, or -1 when the key is missing. */
 int pb_model_meta(const pb_model *model, const char *key, char *buf, size_t size);
 /* Number of tokens, or minus the number there would be when cap is too small. */
@@ -92,7 +96,7 @@ typedef struct pb_context pb_context;
 
 typedef struct {
     int n_ctx, n_batch, n_ubatch, threads;
-    int flash_attn;      /* -1 auto, 0 off, 1 on */
+    int flash_attn;      /* enum llama_flash_attn_type: -1 auto, 0 off, 1 on */
     const char *type_k;  /* ggml type names */
     const char *type_v;
     bool graph_argmax;   /* the greedy token is chosen on the device; logits stay there */
@@ -107,8 +111,8 @@ int pb_context_n_ubatch(const pb_context *ctx);
 /* Evaluates tokens after what the cache holds and returns, once the device is
  * idle, the greedy choice for the token that follows them. */
 bool pb_decode(pb_context *ctx, const int32_t *tokens, int n, int32_t *next, pb_error *err);
-/* The logits after the last token of the last pb_decode; NULL with graph_argmax. */
-const float *pb_logits(pb_context *ctx);
+/* The logits after the last token of the last pb_decode. */
+const float *pb_logits(pb_context *ctx, pb_error *err);
 
 /* ---- device-side times (events.cpp) ---- */
 
@@ -124,8 +128,9 @@ double pb_timing_span_ms(const pb_context *ctx, int from, int to);
 
 /* ---- KV cache (kv.cpp) ---- */
 
-void pb_kv_clear(pb_context *ctx);
-bool pb_kv_remove(pb_context *ctx, int from_pos); /* positions >= from_pos */
+bool pb_kv_clear(pb_context *ctx, pb_error *err);
+/* Forgets positions >= from_pos; PB_BAD_INPUT when this kind of cache cannot. */
+bool pb_kv_remove(pb_context *ctx, int from_pos, pb_error *err);
 
 typedef struct {
     char name[64]; /* the engine's name of the tensor, e.g. cache_k_l0 */
@@ -134,8 +139,8 @@ typedef struct {
     int64_t used_bytes;
 } pb_kv_tensor;
 
-/* Fills at most cap entries; returns how many there are. Payload only: what the
- * engine would write to save the sequence, less its framing. */
+/* Fills at most cap entries; returns how many there are, or -1. Payload only:
+ * what the engine would write to save the sequence, less its framing. */
 int pb_kv_used(pb_context *ctx, pb_kv_tensor *out, int cap, pb_error *err);
 
 typedef struct {
@@ -144,7 +149,8 @@ typedef struct {
     int64_t weights, kv, compute;
 } pb_memory;
 
-int pb_memory_get(pb_context *ctx, pb_memory *out, int cap);
+/* Fills at most cap entries; returns how many there are, or -1. */
+int pb_memory_get(pb_context *ctx, pb_memory *out, int cap, pb_error *err);
 
 /* ---- synthetic models (synth.cpp) ---- */
 #include "synth.h"
