@@ -11,7 +11,9 @@ import (
 )
 
 // Serve is the life of a worker process: it answers requests on conn until the
-// parent closes it. Failures of single requests are answered and do not end it.
+// parent closes it. Failures of single requests are answered and do not end it,
+// except for an assertion inside the engine, which may leave the engine's
+// threads behind: what this process measured afterwards would be wrong.
 func Serve(conn io.ReadWriter) error {
 	// The engine keeps a team of threads for each thread that calls it.
 	runtime.LockOSThread()
@@ -32,7 +34,7 @@ func (w *worker) close() {
 	}
 }
 
-func (w *worker) answer(q wire.Request) wire.Reply {
+func (w *worker) answer(q wire.Request) (wire.Reply, error) {
 	var r wire.Reply
 	var err error
 	switch {
@@ -53,10 +55,13 @@ func (w *worker) answer(q wire.Request) wire.Reply {
 	default:
 		err = fmt.Errorf("empty request: %w", llama.ErrBadInput)
 	}
-	if err != nil {
-		return wire.Reply{Error: &wire.Error{Kind: kind(err), Message: err.Error()}}
+	if errors.Is(err, llama.ErrAssert) {
+		return r, err
 	}
-	return r
+	if err != nil {
+		return wire.Reply{Error: &wire.Error{Kind: kind(err), Message: err.Error()}}, nil
+	}
+	return r, nil
 }
 
 func kind(err error) string {

@@ -45,7 +45,7 @@ func playWorker(args []string) int {
 	e := newFake()
 	w := fakeWorker{e: e}
 	conn := os.NewFile(3, "parent")
-	err := wire.Serve(conn, func(q wire.Request) wire.Reply {
+	err := wire.Serve(conn, func(q wire.Request) (wire.Reply, error) {
 		if q.Row != nil && e.rows+1 == at {
 			once := true
 			if len(args) > 2 {
@@ -57,13 +57,13 @@ func playWorker(args []string) int {
 			}
 		}
 		if q.Devices != nil {
-			return wire.Reply{Devices: &wire.DevicesReply{Features: strings.Join(os.Environ(), "\n")}}
+			return wire.Reply{Devices: &wire.DevicesReply{Features: strings.Join(os.Environ(), "\n")}}, nil
 		}
 		r, _ := w.Call(context.Background(), q)
 		if r.Opened != nil {
 			r.Opened.PID = os.Getpid()
 		}
-		return r
+		return r, nil
 	})
 	if mode == "linger" {
 		time.Sleep(time.Minute)

@@ -9,8 +9,9 @@ import (
 )
 
 // Serve answers every request that comes in on conn until conn ends, which is
-// not an error. One request is answered before the next is read.
-func Serve(conn io.ReadWriter, answer func(Request) Reply) error {
+// not an error. One request is answered before the next is read. An error of
+// answer ends it without a reply.
+func Serve(conn io.ReadWriter, answer func(Request) (Reply, error)) error {
 	in := json.NewDecoder(bufio.NewReader(conn))
 	out := json.NewEncoder(conn)
 	for {
@@ -20,7 +21,11 @@ func Serve(conn io.ReadWriter, answer func(Request) Reply) error {
 		} else if err != nil {
 			return fmt.Errorf("wire: reading a request: %w", err)
 		}
-		if err := out.Encode(answer(q)); err != nil {
+		reply, err := answer(q)
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(reply); err != nil {
 			return fmt.Errorf("wire: writing a reply: %w", err)
 		}
 	}
