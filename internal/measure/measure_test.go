@@ -1,7 +1,10 @@
 package measure
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +18,8 @@ import (
 	"github.com/phasebench/phasebench/llama"
 )
 
+const vocabDir = "../../third_party/llama.cpp/models"
+
 var model string // a tiny synthetic model
 
 func TestMain(m *testing.M) {
@@ -26,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		model = filepath.Join(dir, "tiny.gguf")
-		if _, err := llama.Synth(context.Background(), "tiny-qwen2", model, llama.SynthOptions{Seed: 1, VocabDir: "../../third_party/llama.cpp/models"}); err != nil {
+		if _, err := llama.Synth(context.Background(), "tiny-qwen2", model, llama.SynthOptions{Seed: 1, VocabDir: vocabDir}); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -164,6 +169,51 @@ func TestFailuresAreAnswered(t *testing.T) {
 	}
 	if ask(t, c, row("cached")).Row == nil {
 		t.Error("a good row after the bad ones failed")
+	}
+}
+
+// damaged returns a model that says another number of something than it has.
+func damaged(t *testing.T, key string, value uint32) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "damaged.gguf")
+	if _, err := llama.Synth(context.Background(), "tiny-gpt2", path, llama.SynthOptions{VocabDir: vocabDir}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kind = 4 // bytes between a key and its value
+	binary.LittleEndian.PutUint32(file[bytes.Index(file, []byte(key))+len(key)+kind:], value)
+	if err := os.WriteFile(path, file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// An assertion while a model loads is answered; one while a row is computed
+// ends the worker, because it may have left the engine's threads behind.
+func TestAssertions(t *testing.T) {
+	openFile := func(path string) wire.Request {
+		return wire.Request{Open: &wire.Open{ModelPath: path, Engine: wire.Engine{Device: "cpu", Threads: 1}}}
+	}
+	ours, theirs := net.Pipe()
+	done := make(chan error)
+	go func() {
+		done <- Serve(theirs)
+		theirs.Close()
+	}()
+	c := wire.NewClient(ours)
+	r := ask(t, c, openFile(damaged(t, "gpt2.block_count", 100000)))
+	if r.Error == nil || r.Error.Kind != "engine" || !strings.Contains(r.Error.Message, "GGML_ASSERT") {
+		t.Errorf("a model of too many layers: %+v", r.Error)
+	}
+	if r := ask(t, c, openFile(damaged(t, "gpt2.attention.head_count", 1))); r.Opened == nil {
+		t.Fatalf("open: %+v", r.Error)
+	}
+	go c.Call(row("cached"))
+	if err := <-done; !errors.Is(err, llama.ErrAssert) {
+		t.Errorf("the worker ended with %v, want %v", err, llama.ErrAssert)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 // Serve is the life of a worker process: it answers requests on conn until the
 // parent closes it. Failures of single requests are answered and do not end it,
-// except for an assertion inside the engine, which may leave the engine's
-// threads behind: what this process measured afterwards would be wrong.
+// except for an assertion of the engine while it computes: that may leave its
+// threads behind, and what this process measured afterwards would be wrong.
 func Serve(conn io.ReadWriter) error {
 	// The engine keeps a team of threads for each thread that calls it.
 	runtime.LockOSThread()
@@ -55,7 +55,8 @@ func (w *worker) answer(q wire.Request) (wire.Reply, error) {
 	default:
 		err = fmt.Errorf("empty request: %w", llama.ErrBadInput)
 	}
-	if errors.Is(err, llama.ErrAssert) {
+	if computes := q.Row != nil || q.KV != nil; computes && errors.Is(err, llama.ErrAssert) {
+		w.session = nil // freeing what those threads may be reading would crash instead
 		return r, err
 	}
 	if err != nil {
