@@ -39,32 +39,30 @@ func (c *Context) DecodeStep() (next int32, err error) {
 // Generate calls DecodeStep n times. onStep, if not nil, gets each token right
 // after it is known; an error from it stops the generation and is returned.
 func (c *Context) Generate(n int, onStep func(i int, token int32) error) error {
-	for i := range n {
-		t, err := c.DecodeStep()
-		if err != nil {
-			return err
-		}
-		if onStep != nil {
-			if err := onStep(i, t); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return repeat(n, c.DecodeStep, onStep)
 }
 
 // DecodeUncached is Generate without the benefit of a KV cache: each step
 // forgets the cache and evaluates the whole sequence again. It is the
 // use_cache=False baseline that cached decoding is compared with.
 func (c *Context) DecodeUncached(n int, onStep func(i int, token int32) error) error {
+	return repeat(n, c.uncachedStep, onStep)
+}
+
+func (c *Context) uncachedStep() (int32, error) {
 	const op = "decode uncached"
+	if err := c.continues(op); err != nil {
+		return 0, err
+	}
+	all := append(c.tokens, c.next)
+	c.Clear()
+	return c.evaluate(op, all)
+}
+
+// repeat steps n times and tells onStep, if not nil, of each token.
+func repeat(n int, step func() (int32, error), onStep func(i int, token int32) error) error {
 	for i := range n {
-		if err := c.continues(op); err != nil {
-			return err
-		}
-		all := append(c.tokens, c.next)
-		c.Clear()
-		t, err := c.evaluate(op, all)
+		t, err := step()
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -16,7 +15,6 @@ import (
 
 	"github.com/phasebench/phasebench/internal/measure"
 	"github.com/phasebench/phasebench/internal/wire"
-	"github.com/phasebench/phasebench/llama"
 )
 
 // logitsResult is what `bench logits` prints about the file it wrote.
@@ -57,11 +55,7 @@ func logitsCommand(_ context.Context, args []string, io stdio) error {
 		return err
 	}
 	engine.FlashAttn, engine.Argmax = *flash, "host"
-	runtime.LockOSThread()
-	if err := llama.Init(); err != nil {
-		return err
-	}
-	s, opened, err := measure.Open(wire.Open{ModelPath: *model, Engine: engine})
+	s, opened, err := openHere(*model, engine)
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 		return err
 	}
 	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax = *threads, *ubatch, *flash, *argmax
-	runtime.LockOSThread()
-	if err := llama.Init(); err != nil {
-		return err
-	}
-	s, opened, err := measure.Open(wire.Open{ModelPath: *model, Engine: engine})
+	s, opened, err := openHere(*model, engine)
 	if err != nil {
 		return err
 	}
@@ -101,4 +97,15 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 		fmt.Fprintln(io.out)
 	}
 	return nil
+}
+
+// openHere loads a model in this very process, not in a worker. The engine
+// keeps a team of threads for each thread that calls it, so the caller stays on
+// its own.
+func openHere(model string, engine wire.Engine) (*measure.Session, *wire.Opened, error) {
+	runtime.LockOSThread()
+	if err := llama.Init(); err != nil {
+		return nil, nil, err
+	}
+	return measure.Open(wire.Open{ModelPath: model, Engine: engine})
 }
