@@ -156,6 +156,11 @@ type ModelInfo struct {
 	CtxTrain int    `json:"ctx_train"` // positions the model was trained for
 	Params   int64  `json:"params"`
 	FileType string `json:"file_type,omitempty"`
+
+	// See wire.ModelInfo. Absent where they are not known.
+	ReadBytes  int64 `json:"read_bytes,omitempty"`
+	BodyParams int64 `json:"body_params,omitempty"`
+	HeadParams int64 `json:"head_params,omitempty"`
 }
 
 // Error says how a row failed.

@@ -54,10 +54,24 @@ type Progress interface {
 	Note(text string)
 }
 
-// Telemetry knows what the machine did while a row was measured.
+// Telemetry knows what the machine did while a row was measured. It is used by
+// one goroutine.
 type Telemetry interface {
 	// Annotate adds to an ok row what was sampled during it.
 	Annotate(r *record.Record, span Span)
+	// SensorPeriod returns the time between two values of what tells the energy
+	// of a kind of device, "cpu" or "gpu"; ok is false when nothing tells it.
+	SensorPeriod(deviceKind string) (period time.Duration, ok bool)
+	// Judge adds to a window what was sampled during it, and whether it is
+	// valid. It waits until the samples around its end are there. The window's
+	// own times, tokens and rates are filled in.
+	Judge(w *record.WindowRecord, pid int)
+	// Idle watches a kind of device for a while in which nothing is asked of
+	// it. ok is false when nothing tells its power.
+	Idle(ctx context.Context, deviceKind string, d time.Duration) (idle record.DeviceRecord, ok bool)
+	// Foreign names the processes that compute on the GPU now besides pid, each
+	// with its memory where that is known.
+	Foreign(pid int) []string
 }
 
 // Span says when and where a row was measured, in CLOCK_MONOTONIC nanoseconds.

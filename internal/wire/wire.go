@@ -12,6 +12,9 @@ type Request struct {
 	Devices *Devices `json:"devices,omitempty"` // list the devices the engine sees
 	Row     *Row     `json:"row,omitempty"`     // measure one row with the open model
 	KV      *KV      `json:"kv,omitempty"`      // fill caches of several lengths and look inside
+
+	Window   *Window   `json:"window,omitempty"`   // repeat one phase of a row for seconds
+	Roofline *Roofline `json:"roofline,omitempty"` // what the device can do at most
 }
 
 // Reply is what the worker answers: the field that matches the request, or Error.
@@ -21,7 +24,11 @@ type Reply struct {
 	Devices   *DevicesReply `json:"devices,omitempty"`
 	Row       *RowReply     `json:"row,omitempty"`
 	KV        *KVReply      `json:"kv,omitempty"`
-	Error     *Error        `json:"error,omitempty"`
+
+	Window   *WindowReply   `json:"window,omitempty"`
+	Roofline *RooflineReply `json:"roofline,omitempty"`
+
+	Error *Error `json:"error,omitempty"`
 }
 
 // Error is a request that failed without killing the worker.
@@ -86,6 +93,12 @@ type ModelInfo struct {
 	Params       int64  `json:"params"`
 	WeightsBytes int64  `json:"weights_bytes"`
 	FileType     string `json:"file_type"`
+
+	// What one token costs a dense model, by the tensors in its file; all absent
+	// where that is not known (experts, a file in parts).
+	ReadBytes  int64 `json:"read_bytes,omitempty"`  // of weights read per decoded token: all but tables that are only looked up
+	BodyParams int64 `json:"body_params,omitempty"` // weights that every token is multiplied with, in the layers
+	HeadParams int64 `json:"head_params,omitempty"` // of the output matrix: multiplied with the tokens that have logits
 }
 
 // Inspect asks for a model's description and, for each context, the memory it
@@ -226,4 +239,48 @@ type KVPoint struct {
 	GPUUsedAfterBytes *int64 `json:"gpu_used_after_bytes,omitempty"`
 	HostRSSBytes      *int64 `json:"host_rss_bytes,omitempty"`
 	HostRSSAfterBytes *int64 `json:"host_rss_after_bytes,omitempty"`
+}
+
+// Window asks to repeat one phase of a row until it has gone on for long enough
+// to measure its energy. Decode starts again from the end of the prompt each
+// time, with no prefill inside the window. Prefills alternate between the row's
+// prompt and one token less: two alike in a row would leave out work that a
+// prefill after a decode has (FACTS 3), and a decode between them is none of
+// theirs.
+type Window struct {
+	Row   Row    `json:"row"`
+	Phase string `json:"phase"` // "prefill" or "decode"
+	// RampMs is how long the phase is repeated before the window opens, and
+	// WindowMs how long it is open at least. Both end with a repetition.
+	RampMs   float64 `json:"ramp_ms"`
+	WindowMs float64 `json:"window_ms"`
+}
+
+// WindowReply answers Window. Times are CLOCK_MONOTONIC nanoseconds.
+type WindowReply struct {
+	StartNs int64   `json:"start_ns"` // of the first repetition of the ramp-in
+	OpenNs  int64   `json:"open_ns"`  // end of its last
+	EndNs   []int64 `json:"end_ns"`   // of each repetition in the window; each begins where the one before ended
+	Tokens  []int   `json:"tokens"`   // evaluated by each
+
+	// TokenHash is over the tokens that each repetition of a decode window
+	// sampled after the first, which is the last of the prefill: as in RowReply.
+	// Empty if the repetitions differed, and for prefill.
+	TokenHash string `json:"token_hash,omitempty"`
+}
+
+// Roofline asks how fast the device copies memory and multiplies F16 matrices,
+// through the engine's own kernels.
+type Roofline struct {
+	Engine Engine `json:"engine"`
+}
+
+// RooflineReply answers Roofline with the best of several repetitions.
+type RooflineReply struct {
+	Device          string  `json:"device"`
+	CopyBytesPerS   float64 `json:"copy_bytes_per_s"`   // read plus written
+	CopyBytes       int64   `json:"copy_bytes"`         // of the buffer that was copied
+	MatmulFlopsPerS float64 `json:"matmul_flops_per_s"` // F16 weights, F32 activations
+	MatmulSize      int     `json:"matmul_size"`        // of the square matrices
+	Threads         int     `json:"threads"`
 }

@@ -1,0 +1,38 @@
+package record
+
+import "time"
+
+// DeviceFile is the name of the file of DeviceRecords in a run directory.
+const DeviceFile = "device_measurements.jsonl"
+
+// The kinds of DeviceRecords.
+const (
+	DeviceIdle     = "idle"     // what the device draws with nothing to do
+	DeviceRoofline = "roofline" // what it can do at most
+)
+
+// DeviceRecord is a measurement of a device by itself, without a model. Absent
+// means not measured.
+type DeviceRecord struct {
+	Schema     int       `json:"schema"`
+	Timestamp  time.Time `json:"timestamp"` // UTC, when it was started
+	RunID      string    `json:"run_id"`
+	Kind       string    `json:"kind"`
+	Device     string    `json:"device"` // as the engine names it
+	DeviceKind string    `json:"device_kind"`
+
+	// Idle, before the first row.
+	DurationS  *float64 `json:"duration_s,omitempty"`
+	PowerMeanW *float64 `json:"power_mean_w,omitempty"`
+	DriftW     *float64 `json:"drift_w,omitempty"` // mean of the second half minus that of the first
+	TempC      *float64 `json:"temp_c,omitempty"`
+	NSamples   int      `json:"n_samples,omitempty"`
+	Source     string   `json:"source,omitempty"` // "nvml" or "rapl"
+
+	// Roofline; see wire.RooflineReply.
+	CopyBytesPerS   *float64 `json:"copy_bytes_per_s,omitempty"`
+	CopyBytes       int64    `json:"copy_bytes,omitempty"`
+	MatmulFlopsPerS *float64 `json:"matmul_flops_per_s,omitempty"`
+	MatmulSize      int      `json:"matmul_size,omitempty"`
+	Threads         int      `json:"threads,omitempty"`
+}

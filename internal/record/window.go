@@ -1,0 +1,90 @@
+package record
+
+import "time"
+
+// WindowFile is the name of the file of WindowRecords in a run directory.
+const WindowFile = "energy_windows.jsonl"
+
+// Reason says why an energy window does not count.
+type Reason string
+
+// What can be wrong with a window.
+const (
+	TooShort       Reason = "too_short"       // shorter than asked, or than 20 periods of the sensor
+	Gap            Reason = "gap"             // samples are missing inside
+	CounterStuck   Reason = "counter_stuck"   // the energy counter did not move as the power did
+	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than the timed rows, or other tokens
+	ForeignProcess Reason = "foreign_process" // another process computed on the GPU
+	Throttled      Reason = "throttled"       // heat or the power supply held the clocks back
+	ThermalDrift   Reason = "thermal_drift"   // power was not steady from the first half to the second
+	NoSource       Reason = "no_source"       // nothing told power or energy
+)
+
+// WindowRecord is the energy of one phase of one cell, repeated for seconds.
+// Windows are measured after the timed repetitions of the cell, in the same
+// process; several of one phase have windows of the other phase between them.
+// Absent means not measured.
+type WindowRecord struct {
+	Schema    int       `json:"schema"`
+	Timestamp time.Time `json:"timestamp"` // UTC, when the window was started
+	RunID     string    `json:"run_id"`
+	CellID    string    `json:"cell_id"`
+
+	Model      string `json:"model"`
+	Backend    string `json:"backend"`
+	Scenario   string `json:"scenario"`
+	Launch     int    `json:"launch"`
+	Phase      string `json:"phase"`  // "prefill" or "decode"
+	Window     int    `json:"window"` // 0-based, of this phase of this cell
+	Batch      int    `json:"batch"`
+	KVTypeK    string `json:"kv_type_k"`
+	KVTypeV    string `json:"kv_type_v"`
+	DecodeMode string `json:"decode_mode"`
+	Synthetic  bool   `json:"synthetic"` // random weights, which may draw other power than trained ones
+	Device     string `json:"device,omitempty"`
+	DeviceKind string `json:"device_kind,omitempty"`
+
+	StartNs int64   `json:"start_ns"` // CLOCK_MONOTONIC at the start of the ramp-in
+	OpenNs  int64   `json:"open_ns"`  // end of the ramp-in
+	EndNs   int64   `json:"end_ns"`
+	Reps    int     `json:"reps"`   // repetitions of the phase while the window was open
+	Tokens  int     `json:"tokens"` // evaluated in them
+	TokPerS float64 `json:"tok_per_s"`
+	// TokPerSRows is the median rate of the timed rows of the cell in this
+	// launch, and TokPerSLike that of the repetitions that evaluated as many
+	// tokens as they: the two are compared.
+	TokPerSRows *float64 `json:"tok_per_s_rows,omitempty"`
+	TokPerSLike *float64 `json:"tok_per_s_like,omitempty"`
+
+	Source         string   `json:"source,omitempty"` // "nvml" or "rapl"
+	SensorPeriodMs *float64 `json:"sensor_period_ms,omitempty"`
+	NSamples       int      `json:"n_samples"` // inside the window
+	// CounterW is the mean power by the energy counter, between the first and
+	// the last of its steps inside the window; IntegralW that by integrating
+	// the power sensor over the window.
+	CounterW  *float64 `json:"counter_w,omitempty"`
+	IntegralW *float64 `json:"integral_w,omitempty"`
+	// JPerToken is the mean power over tok_per_s: by the counter where there is
+	// one, else by integration.
+	JPerToken *float64 `json:"j_per_token,omitempty"`
+	Method    string   `json:"method,omitempty"` // of j_per_token: "counter" or "integral"
+
+	TempStartC *float64 `json:"temp_start_c,omitempty"`
+	TempEndC   *float64 `json:"temp_end_c,omitempty"`
+	SMMHz      *float64 `json:"sm_mhz,omitempty"` // mean
+	Throttle   []string `json:"throttle_reasons,omitempty"`
+
+	Valid   bool     `json:"valid"`
+	Reasons []Reason `json:"reasons,omitempty"` // why not
+	Error   *Error   `json:"error,omitempty"`   // the worker could not do it
+}
+
+// WindowKey identifies a window of a run.
+type WindowKey struct {
+	CellID string
+	Phase  string
+	Window int
+}
+
+// Key returns the identity of the window.
+func (r *WindowRecord) Key() WindowKey { return WindowKey{r.CellID, r.Phase, r.Window} }
