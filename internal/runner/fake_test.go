@@ -248,3 +248,14 @@ func death(at ...int) func(int, wire.Row) (wire.Reply, error, bool) {
 }
 
 const tick = time.Millisecond
+
+// unpowered is a Telemetry of a machine where nothing tells power or energy.
+type unpowered struct{}
+
+func (unpowered) Annotate(*record.Record, Span)             {}
+func (unpowered) SensorPeriod(string) (time.Duration, bool) { return 0, false }
+func (unpowered) Judge(*record.WindowRecord, int)           {}
+func (unpowered) Foreign(int) []string                      { return nil }
+func (unpowered) Idle(context.Context, string, time.Duration) (record.DeviceRecord, bool) {
+	return record.DeviceRecord{}, false
+}

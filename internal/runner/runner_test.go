@@ -542,10 +542,13 @@ func TestRowsThatCannotBeKeptEndTheRun(t *testing.T) {
 	}
 }
 
-type spans []Span
+type spans struct {
+	unpowered
+	of []Span
+}
 
 func (s *spans) Annotate(r *record.Record, span Span) {
-	*s = append(*s, span)
+	s.of = append(s.of, span)
 	temp := 40.0
 	r.GPUTempC = &temp
 }
@@ -557,9 +560,9 @@ func TestTelemetry(t *testing.T) {
 	rows, _ := play(t, spec(), e, func(o *Options) { o.Telemetry = &got })
 	// Of the row that died there is nothing to tell. The worker that took over
 	// is the third: the first one inspected.
-	want := spans{{PID: 1003, StartNs: 1e6, PrefillEndNs: 3e6, EndNs: 7e6}}
-	if !slices.Equal(got, want) || rows[0].GPUTempC != nil || rows[1].GPUTempC == nil {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := []Span{{PID: 1003, StartNs: 1e6, PrefillEndNs: 3e6, EndNs: 7e6}}
+	if !slices.Equal(got.of, want) || rows[0].GPUTempC != nil || rows[1].GPUTempC == nil {
+		t.Errorf("got %+v, want %+v", got.of, want)
 	}
 }
 
