@@ -42,8 +42,8 @@ func TestDemoMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := mustPlan(t, s, Narrow{})
-	if p.Rows() != 36 { // 2 models x 2 backends x 3 scenarios x 3 repetitions
-		t.Errorf("Rows = %d, want 36", p.Rows())
+	if p.Rows() != 48 { // 2 models x 2 backends x 4 scenarios x 3 repetitions
+		t.Errorf("Rows = %d, want 48", p.Rows())
 	}
 	// The whole demo has minutes on two cores: bound the tokens gpt2 evaluates
 	// on the CPU, which does about 600 of a prompt and 60 decode steps a second.

@@ -35,9 +35,13 @@ func TestDefaults(t *testing.T) {
 		},
 		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "cached"}},
 		KVTypes:   []KVType{{K: "f16", V: "f16"}},
+		Energy:    Energy{WindowS: 3, Windows: 3, IdleS: 5, MaxTempC: 80, Foreign: ForeignWarn},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if !got.Energy.Covers("s") {
+		t.Error("no windows by default")
 	}
 }
 
@@ -67,11 +71,19 @@ scenarios:
 kv_types: [f16, {k: f16, v: q8_0}]
 skip:
   - {model: gpt2, backend: gpu, scenario: s, reason: because}
+energy:
+  window_s: 0.5
+  windows: 4
+  scenarios: [s]
+  idle_s: 0
+  assumed_cpu_w: 65
+  max_temp_c: 84.5
+  foreign: wait
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	no, layers := false, 12
+	no, layers, watts := false, 12, 65.0
 	want := &Spec{
 		Path: "m.yaml", Hash: got.Hash, Name: "m", Seed: 7, Repetitions: 3, Launches: 2, Pricing: "p.yaml",
 		Models: []Model{{Name: "gpt2", Path: "models/a b.gguf", Synth: "gpt2"}},
@@ -82,6 +94,7 @@ skip:
 		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "uncached"}},
 		KVTypes:   []KVType{{K: "f16", V: "f16"}, {K: "f16", V: "q8_0"}},
 		Skip:      []SkipRule{{Model: "gpt2", Backend: "gpu", Scenario: "s", Reason: "because"}},
+		Energy:    Energy{WindowS: 0.5, Windows: 4, Scenarios: []string{"s"}, AssumedCPUW: &watts, MaxTempC: 84.5, Foreign: ForeignWait},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -152,6 +165,32 @@ func TestOneProblem(t *testing.T) {
 	check("device: cpu", "device: cpu, env: {A: true}", `4:46: A: must be text, not the truth value "true"; put it in quotes`)
 	check("device: cpu", "device: cpu, env: {A=B: x}", `4:43: "A=B" is not the name of an environment variable`)
 	check("device: cpu", "device: cpu, graphs: true", `4:45: graphs: only a backend with device: cuda`)
+	for energy, want := range map[string]string{
+		"3":                        `energy must be a mapping of keys to values`,
+		"{window: 3}":              `unknown key "window" in energy; did you mean "windows"?`,
+		"{window_s: 0}":            `window_s: must be from 0.1 to 600, not 0`,
+		"{window_s: 601}":          `window_s: must be from 0.1 to 600, not 601`,
+		"{window_s: 3s}":           `window_s: must be a number from 0.1 to 600, not the text "3s"`,
+		"{window_s: .5}":           `window_s: must be a number`,
+		"{window_s: 1e1}":          `window_s: must be a number`,
+		"{window_s: .nan}":         `window_s: must be a number`,
+		"{windows: 2.5}":           `windows: must be a whole number from 0 to 100`,
+		"{idle_s: -1}":             `idle_s: must be from 0 to 600, not -1`,
+		"{assumed_cpu_w: 0}":       `assumed_cpu_w: must be from 0.1 to 10000, not 0`,
+		"{max_temp_c: hot}":        `max_temp_c: must be a number`,
+		"{foreign: kill}":          `foreign: must be one of warn, wait, fail`,
+		"{scenarios: s}":           `scenarios: must be a list`,
+		"{scenarios: []}":          `scenarios: the list is empty`,
+		"{scenarios: [x]}":         `no scenario is called "x"`,
+		"{scenarios: [3]}":         `a scenario's name must be text, not the number "3"`,
+		"{scenarios: [s, s]}":      `scenario "s" is named twice`,
+		"{windows: 1, windows: 2}": `key "windows" is given twice`,
+	} {
+		_, err := Parse("m.yaml", []byte(minimal+"energy: "+energy+"\n"))
+		if err == nil || !strings.HasPrefix(err.Error(), "m.yaml:6:") || !strings.Contains(err.Error(), ": "+want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("energy: %s\ngot  %v\nwant m.yaml:6:...: %s", energy, err, want)
+		}
+	}
 	check("scenarios: [{name: s, prompt_tokens: 8, gen_tokens: 4}]", "scenarios: x", `5:12: scenarios: must be a list, not the text "x"`)
 }
 

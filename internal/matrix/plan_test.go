@@ -202,3 +202,24 @@ func TestEngineEnv(t *testing.T) {
 		t.Error("EngineEnv handed out the backend's own map")
 	}
 }
+
+func TestScenariosWithWindows(t *testing.T) {
+	for energy, want := range map[string]string{
+		"":                                     "s t",
+		"energy: {windows: 0}":                 "",
+		"energy: {scenarios: [t]}":             "t",
+		"energy: {windows: 0, scenarios: [s]}": "",
+		"energy: {windows: 1, scenarios: [t, s]}": "s t",
+	} {
+		spec := mustParse(t, grid+energy)
+		var got []string
+		for _, s := range spec.Scenarios {
+			if spec.Energy.Covers(s.Name) {
+				got = append(got, s.Name)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q covers %q, want %q", energy, got, want)
+		}
+	}
+}

@@ -168,10 +168,18 @@ func (t *table) refer(kind string) string {
 	if s == "" {
 		return ""
 	}
-	if _, ok := t.r.names[kind][s]; !ok {
-		t.errorf(kind, "no %s is called %q%s", kind, s, hint(s, slices.Sorted(maps.Keys(t.r.names[kind]))))
+	if unknown := t.r.unknown(kind, s); unknown != "" {
+		t.errorf(kind, "%s", unknown)
 	}
 	return s
+}
+
+// unknown says that no entry of kind has this name, or nothing if one has.
+func (r *reader) unknown(kind, name string) string {
+	if _, ok := r.names[kind][name]; ok {
+		return ""
+	}
+	return fmt.Sprintf("no %s is called %q%s", kind, name, hint(name, slices.Sorted(maps.Keys(r.names[kind]))))
 }
 
 // choice returns the text at key, one of allowed; the first is the default.
@@ -209,6 +217,38 @@ func (t *table) integer(key string, lo, hi, def int64) int64 {
 
 func (t *table) int(key string, lo, hi, def int) int {
 	return int(t.integer(key, int64(lo), int64(hi), int64(def)))
+}
+
+var decimalFraction = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// number returns the number at key, lo <= number <= hi, or nil if the key is
+// absent.
+func (t *table) number(key string, lo, hi float64) *float64 {
+	n := t.get(key)
+	if n == nil {
+		return nil
+	}
+	s := n.GetToken().Value
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		if v, err := strconv.ParseFloat(s, 64); err == nil && decimalFraction.MatchString(s) {
+			if v >= lo && v <= hi {
+				return &v
+			}
+			t.errorf(key, "must be from %g to %g, not %s", lo, hi, s)
+			return nil
+		}
+	}
+	t.errorf(key, "must be a number from %g to %g, not %s", lo, hi, describe(n))
+	return nil
+}
+
+// numberOr is number with a default.
+func (t *table) numberOr(key string, lo, hi, def float64) float64 {
+	if v := t.number(key, lo, hi); v != nil {
+		return *v
+	}
+	return def
 }
 
 // bool returns true or false at key.

@@ -46,6 +46,7 @@ func (r *reader) spec(n ast.Node) Spec {
 	}
 	s.Backends = list(t, "backends", func(n ast.Node) Backend { return r.backend(n, s.KVTypes) })
 	s.Skip = list(t, "skip", r.skipRule) // after the names it refers to
+	s.Energy = r.energy(t.get("energy"))
 	if s.Pricing != "" {
 		if err := r.checkFile(s.Pricing); err != nil {
 			t.errorf("pricing", "%v", err)

@@ -41,6 +41,7 @@ type Spec struct {
 	KVTypes     []KVType   // default f16 for both K and V
 	Skip        []SkipRule // may be absent; the first rule that matches a cell counts
 	Pricing     string     // pricing file, relative to the matrix file; may be absent
+	Energy      Energy
 }
 
 // Model is one model of the matrix. At least one of Path and Synth is given.
