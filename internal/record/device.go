@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // DeviceFile is the name of the file of DeviceRecords in a run directory.
 const DeviceFile = "device_measurements.jsonl"
@@ -36,3 +39,22 @@ type DeviceRecord struct {
 	MatmulSize      int      `json:"matmul_size,omitempty"`
 	Threads         int      `json:"threads,omitempty"`
 }
+
+// ReadDevices returns the records of a DeviceFile as Read does rows; none when
+// there is no such file. Of records of one kind of one device the last is kept.
+func ReadDevices(path string) (devices []DeviceRecord, warnings []error, err error) {
+	return readLatest(path, func(line []byte, r *DeviceRecord) (DeviceKey, error) {
+		err := decode(line, r, &r.Schema)
+		if err == nil && (r.Kind != DeviceIdle && r.Kind != DeviceRoofline || r.DeviceKind == "") {
+			err = fmt.Errorf("record of kind %q of device kind %q; left out", r.Kind, r.DeviceKind)
+		}
+		return r.Key(), err
+	})
+}
+
+// DeviceKey says what was measured of which kind of device. A run uses one
+// device of a kind.
+type DeviceKey struct{ Kind, DeviceKind string }
+
+// Key returns the identity of the record in its run.
+func (r *DeviceRecord) Key() DeviceKey { return DeviceKey{r.Kind, r.DeviceKind} }

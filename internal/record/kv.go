@@ -1,16 +1,9 @@
 package record
 
-import (
-	"errors"
-	"io/fs"
-)
+import "errors"
 
-// KVFile is the name of the file of KVRecords in a run directory, and
-// KVTornFile that of the copy of what a killed run left half written there.
-const (
-	KVFile     = "kv_measurements.jsonl"
-	KVTornFile = "kv_measurements.torn"
-)
+// KVFile is the name of the file of KVRecords in a run directory.
+const KVFile = "kv_measurements.jsonl"
 
 // KVRecord is what the cache of one model held at one length.
 type KVRecord struct {
@@ -45,31 +38,15 @@ type KVRecord struct {
 // ReadKV returns the points of a KVFile as Read does rows; none when there is
 // no such file. Of points measured twice the last is kept.
 func ReadKV(path string) (points []KVRecord, warnings []error, err error) {
-	all, warnings, err := readFile(path, func(line []byte, r *KVRecord) error {
-		if err := decode(line, r, &r.Schema); err != nil {
-			return err
-		}
-		if r.Model == "" || r.Tokens < 1 {
-			return errors.New("KV point without model or tokens; left out")
-		}
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
-	}
 	type key struct {
 		model, k, v string
 		asked       int
 	}
-	at := map[key]int{}
-	for _, r := range all {
-		k := key{r.Model, r.KVTypeK, r.KVTypeV, r.Asked}
-		if i, seen := at[k]; seen {
-			points[i] = r
-			continue
+	return readLatest(path, func(line []byte, r *KVRecord) (key, error) {
+		err := decode(line, r, &r.Schema)
+		if err == nil && (r.Model == "" || r.Tokens < 1) {
+			err = errors.New("KV point without model or tokens; left out")
 		}
-		at[k] = len(points)
-		points = append(points, r)
-	}
-	return points, warnings, err
+		return key{r.Model, r.KVTypeK, r.KVTypeV, r.Asked}, err
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -38,6 +39,32 @@ func readFile[T any](path string, parse func([]byte, *T) error) (rows []T, warni
 	rows, warnings, err = read(f, path, parse)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return rows, warnings, err
+}
+
+// readLatest is readFile for a file that may be missing, and of whose lines with
+// one key the last counts, in the place of the first.
+func readLatest[T any, K comparable](path string, parse func([]byte, *T) (K, error)) (rows []T, warnings []error, err error) {
+	var keys []K // of all
+	all, warnings, err := readFile(path, func(line []byte, v *T) error {
+		k, err := parse(line, v)
+		if err == nil {
+			keys = append(keys, k)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	at := map[K]int{}
+	for i, v := range all {
+		if j, seen := at[keys[i]]; seen {
+			rows[j] = v
+			continue
+		}
+		at[keys[i]] = len(rows)
+		rows = append(rows, v)
 	}
 	return rows, warnings, err
 }

@@ -121,6 +121,9 @@ type Record struct {
 	// GPUIdlePowerW is the mean power of the GPU while a row ran on the CPU. It
 	// is no part of what the row took.
 	GPUIdlePowerW *float64 `json:"gpu_idle_power_w,omitempty"`
+	// AssumedCPUW is what the user says the CPU draws, on rows that ran there.
+	// It was not measured.
+	AssumedCPUW *float64 `json:"assumed_cpu_w,omitempty"`
 
 	// What was measured, on the first row of a launch only.
 	ModelInfo *ModelInfo `json:"model_info,omitempty"`

@@ -6,25 +6,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
-// File is the name of the rows' file in a run directory, and TornFile that of
-// the copy of what a killed run left half written at its end.
-const (
-	File     = "raw_measurements.jsonl"
-	TornFile = "raw_measurements.torn"
-)
+// File is the name of the rows' file in a run directory.
+const File = "raw_measurements.jsonl"
 
-// Store appends rows to the file of one run. It is used by one goroutine at a
-// time, and by one process at a time: it holds the run directory's lock.
+// tornFile returns the name of the copy of what a killed run left half written
+// at the end of a file.
+func tornFile(file string) string { return strings.TrimSuffix(file, ".jsonl") + ".torn" }
+
+// Store appends to the files of one run. It is used by one goroutine at a time,
+// and by one process at a time: it holds the run directory's lock.
 type Store struct {
-	// Warnings says what was found and repaired when the file was opened.
+	// Warnings says what was found and repaired when the files were opened.
 	Warnings []error
 
-	dir  string
-	rows *lines
-	kv   *lines // nil until AppendKV
-	lock *os.File
+	dir   string
+	files map[string]*lines // by name; that of the rows from the start, others once they are written to
+	lock  *os.File
 }
 
 // Create starts a run in dir, which is made when missing. It fails with a
@@ -51,8 +51,8 @@ func Create(dir string) (*Store, error) {
 
 // Open continues the run in dir. It fails with a *LockedError when another
 // process writes there and with an error that wraps fs.ErrNotExist when dir
-// holds no rows. What a killed run left half written at the end of the file is
-// moved to TornFile and told in Warnings.
+// holds no rows. What a killed run left half written at the end of a file is
+// moved to one that ends in .torn and told in Warnings.
 func Open(dir string) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, File)); err != nil {
 		return nil, fmt.Errorf("no run to continue: %w", err) // and no lock file left in a mistyped directory
@@ -61,9 +61,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	torn, err := s.rows.repair(filepath.Join(dir, TornFile))
-	s.warn(torn)
-	if err != nil {
+	if err := s.repair(File); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -78,38 +76,56 @@ func open(dir string, flag int) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Store{dir: dir, rows: rows, lock: lock}, nil
+	return &Store{dir: dir, files: map[string]*lines{File: rows}, lock: lock}, nil
 }
 
-func (s *Store) warn(err error) {
-	if err != nil {
-		s.Warnings = append(s.Warnings, err)
+// repair makes an open file end with a whole line.
+func (s *Store) repair(file string) error {
+	torn, err := s.files[file].repair(filepath.Join(s.dir, tornFile(file)))
+	if torn != nil {
+		s.Warnings = append(s.Warnings, torn)
 	}
+	return err
 }
 
 // Append writes r as one line and returns when it is on the disk. It sets
 // r.Schema. After an error the file ends with the row before.
 func (s *Store) Append(r *Record) error {
 	r.Schema = Schema
-	return wrapf(s.rows.append(r), "row %+v", r.Key())
+	return wrapf(s.append(File, r), "row %+v", r.Key())
 }
 
 // AppendKV writes r to the run's KVFile as Append does.
 func (s *Store) AppendKV(r *KVRecord) error {
-	if s.kv == nil {
-		kv, err := openLines(filepath.Join(s.dir, KVFile), os.O_CREATE)
+	r.Schema = Schema
+	return wrapf(s.append(KVFile, r), "KV of %s at %d tokens", r.Model, r.Asked)
+}
+
+// AppendWindow writes r to the run's WindowFile as Append does.
+func (s *Store) AppendWindow(r *WindowRecord) error {
+	r.Schema = Schema
+	return wrapf(s.append(WindowFile, r), "energy window %+v", r.Key())
+}
+
+// AppendDevice writes r to the run's DeviceFile as Append does.
+func (s *Store) AppendDevice(r *DeviceRecord) error {
+	r.Schema = Schema
+	return wrapf(s.append(DeviceFile, r), "%s of %s", r.Kind, r.Device)
+}
+
+// append writes v to a file of the run, which is made when it is not there.
+func (s *Store) append(file string, v any) error {
+	if s.files[file] == nil {
+		l, err := openLines(filepath.Join(s.dir, file), os.O_CREATE)
 		if err != nil {
 			return err
 		}
-		s.kv = kv
-		torn, err := kv.repair(filepath.Join(s.dir, KVTornFile))
-		s.warn(torn)
-		if err := errors.Join(err, syncDir(s.dir)); err != nil {
+		s.files[file] = l
+		if err := errors.Join(s.repair(file), syncDir(s.dir)); err != nil {
 			return err
 		}
 	}
-	r.Schema = Schema
-	return wrapf(s.kv.append(r), "KV of %s at %d tokens", r.Model, r.Asked)
+	return s.files[file].append(v)
 }
 
 func wrapf(err error, format string, args ...any) error {
@@ -121,9 +137,9 @@ func wrapf(err error, format string, args ...any) error {
 
 // Close releases the run directory. Rows are safe without it.
 func (s *Store) Close() error {
-	err := s.rows.f.Close()
-	if s.kv != nil {
-		err = errors.Join(err, s.kv.f.Close())
+	var err error
+	for _, l := range s.files {
+		err = errors.Join(err, l.f.Close())
 	}
 	return errors.Join(err, s.lock.Truncate(0), s.lock.Close())
 }

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -173,7 +174,7 @@ func TestRepair(t *testing.T) {
 			if got := len(s.Warnings) > 0; got != (tc.torn != "") {
 				t.Errorf("warnings %v", s.Warnings)
 			}
-			torn, _ := os.ReadFile(filepath.Join(dir, TornFile))
+			torn, _ := os.ReadFile(filepath.Join(dir, tornFile(File)))
 			if string(torn) != tc.torn {
 				t.Errorf("torn file of %d bytes, want %d", len(torn), len(tc.torn))
 			}
@@ -206,7 +207,7 @@ func TestAppendWithoutSpace(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(s.rows.size) + 50, Max: before.Max}); err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(s.files[File].size) + 50, Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
 	big := row("b", 0, StatusOK)
@@ -320,48 +321,113 @@ func TestUnknownIsAbsent(t *testing.T) {
 	}
 }
 
-func TestKVPointsSurviveAKill(t *testing.T) {
-	dir := t.TempDir()
-	s, err := Create(dir)
-	if err != nil {
-		t.Fatal(err)
+// side is one of the files beside the rows', seen by a test: add writes a
+// record with a key and a value, read returns the two of each record.
+type side struct {
+	file string
+	add  func(s *Store, key string, value int) error
+	read func(path string) (got []string, warnings []error, err error)
+}
+
+func sides() []side {
+	float := func(v int) *float64 { f := float64(v); return &f }
+	return []side{
+		{KVFile, func(s *Store, key string, value int) error {
+			return s.AppendKV(&KVRecord{Model: key, KVTypeK: "f16", Asked: 64, Tokens: 64, UsedBytes: int64(value)})
+		}, func(path string) (got []string, warnings []error, err error) {
+			all, warnings, err := ReadKV(path)
+			for _, r := range all {
+				got = append(got, fmt.Sprint(r.Model, r.UsedBytes))
+			}
+			return got, warnings, err
+		}},
+		{WindowFile, func(s *Store, key string, value int) error {
+			return s.AppendWindow(&WindowRecord{CellID: key, Phase: "decode", Tokens: value})
+		}, func(path string) (got []string, warnings []error, err error) {
+			all, warnings, err := ReadWindows(path)
+			for _, r := range all {
+				got = append(got, fmt.Sprint(r.CellID, r.Tokens))
+			}
+			return got, warnings, err
+		}},
+		{DeviceFile, func(s *Store, key string, value int) error {
+			return s.AppendDevice(&DeviceRecord{Kind: DeviceIdle, DeviceKind: key, PowerMeanW: float(value)})
+		}, func(path string) (got []string, warnings []error, err error) {
+			all, warnings, err := ReadDevices(path)
+			for _, r := range all {
+				got = append(got, fmt.Sprint(r.DeviceKind, *r.PowerMeanW))
+			}
+			return got, warnings, err
+		}},
 	}
-	used := int64(1)
-	for _, asked := range []int{64, 128} {
-		if err := s.AppendKV(&KVRecord{Model: "m", KVTypeK: "f16", Asked: asked, Tokens: asked, UsedBytes: used}); err != nil {
+}
+
+func TestFilesBesideTheRowsSurviveAKill(t *testing.T) {
+	for _, f := range sides() {
+		t.Run(f.file, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, f.file)
+			if none, warnings, err := f.read(path); len(none)+len(warnings) > 0 || err != nil {
+				t.Errorf("no file: %v, %v, %v", none, warnings, err)
+			}
+			s := mustCreate(t, dir)
+			if err := errors.Join(f.add(s, "a", 1), f.add(s, "b", 2), s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := file.WriteString(`{"schema":1,"mod`); err != nil {
+				t.Fatal(err)
+			}
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, warnings, _ := f.read(path); len(warnings) != 1 {
+				t.Errorf("read while torn: warnings %v", warnings)
+			}
+
+			if s, err = Open(dir); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := f.add(s, "a", 3); err != nil {
+				t.Fatal(err)
+			}
+			torn, err := os.ReadFile(filepath.Join(dir, tornFile(f.file)))
+			if err != nil || string(torn) != `{"schema":1,"mod` || len(s.Warnings) != 1 {
+				t.Errorf("torn %q, %v, warnings %v", torn, err, s.Warnings)
+			}
+			got, warnings, err := f.read(path)
+			if err != nil || len(warnings) > 0 || !slices.Equal(got, []string{"a3", "b2"}) {
+				t.Errorf("got %v, warnings %v, %v; want the later a, then b", got, warnings, err)
+			}
+		})
+	}
+}
+
+// A line that is JSON but says nothing of its kind is left out with its place.
+func TestFilesBesideTheRowsLeaveOutBadLines(t *testing.T) {
+	for _, f := range sides() {
+		path := filepath.Join(t.TempDir(), f.file)
+		if err := os.WriteFile(path, []byte("{\"schema\":1}\n{\"schema\":9}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		got, warnings, err := f.read(path)
+		if len(got) > 0 || err != nil || len(warnings) != 2 || !strings.Contains(warnings[0].Error(), f.file+":1: ") {
+			t.Errorf("%s: %v, warnings %v, %v", f.file, got, warnings, err)
+		}
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, KVFile)
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(`{"schema":1,"mod`); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+}
 
-	if s, err = Open(dir); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.AppendKV(&KVRecord{Model: "m", KVTypeK: "f16", Asked: 128, Tokens: 128, UsedBytes: 2}); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.Warnings) != 1 {
-		t.Errorf("warnings %v, want the torn line", s.Warnings)
-	}
-	points, warnings, err := ReadKV(path)
-	if err != nil || len(warnings) > 0 || len(points) != 2 || points[1].Asked != 128 || points[1].UsedBytes != 2 {
-		t.Errorf("points %+v, warnings %v, %v; want 64 and the later 128", points, warnings, err)
-	}
-	if none, _, err := ReadKV(filepath.Join(t.TempDir(), KVFile)); err != nil || none != nil {
-		t.Errorf("no file: %v, %v", none, err)
+func TestWindowsDone(t *testing.T) {
+	done := WindowsDone([]WindowRecord{
+		{CellID: "a", Phase: "decode"},
+		{CellID: "a", Phase: "decode", Window: 1, Reasons: []Reason{TooShort}},
+		{CellID: "a", Phase: "decode", Window: 2, Error: &Error{Kind: "signal"}},
+	})
+	if len(done) != 2 || !done[WindowKey{"a", "decode", 0}] || !done[WindowKey{"a", "decode", 1}] {
+		t.Errorf("done %v", done)
 	}
 }

@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // WindowFile is the name of the file of WindowRecords in a run directory.
 const WindowFile = "energy_windows.jsonl"
@@ -88,3 +91,27 @@ type WindowKey struct {
 
 // Key returns the identity of the window.
 func (r *WindowRecord) Key() WindowKey { return WindowKey{r.CellID, r.Phase, r.Window} }
+
+// ReadWindows returns the windows of a WindowFile as Read does rows; none when
+// there is no such file. Of windows measured twice the last is kept.
+func ReadWindows(path string) (windows []WindowRecord, warnings []error, err error) {
+	return readLatest(path, func(line []byte, r *WindowRecord) (WindowKey, error) {
+		err := decode(line, r, &r.Schema)
+		if err == nil && (r.CellID == "" || r.Phase != "prefill" && r.Phase != "decode") {
+			err = errors.New("energy window without cell_id or phase; left out")
+		}
+		return r.Key(), err
+	})
+}
+
+// WindowsDone returns the windows that a resumed run need not measure again:
+// those that were measured, valid or not.
+func WindowsDone(windows []WindowRecord) map[WindowKey]bool {
+	done := map[WindowKey]bool{}
+	for i := range windows {
+		if windows[i].Error == nil {
+			done[windows[i].Key()] = true
+		}
+	}
+	return done
+}
