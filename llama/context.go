@@ -29,6 +29,7 @@ type Context struct {
 	tokens []int32       // what the cache holds, in order
 	next   int32         // the greedy choice after the last evaluation
 	ready  bool          // next is valid
+	scored bool          // the engine has the logits after the last token
 	broken bool          // an assertion failed
 	cerr   C.pb_error    // kept here so that a decode step allocates nothing
 }
@@ -134,7 +135,7 @@ func (c *Context) usable(op string) error {
 // failed is the error of the last call, which left no token to continue from.
 func (c *Context) failed(op string) error {
 	err := fromC(op, &c.cerr)
-	c.ready = false
+	c.ready, c.scored = false, false
 	c.broken = c.broken || errors.Is(err, ErrAssert)
 	return err
 }

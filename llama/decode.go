@@ -112,8 +112,8 @@ func (c *Context) Logits() ([]float32, error) {
 	if err := c.usable(op); err != nil {
 		return nil, err
 	}
-	if !c.ready {
-		return nil, refuse(op, "nothing was evaluated yet")
+	if !c.scored {
+		return nil, refuse(op, "nothing was evaluated yet, or not since Rewind")
 	}
 	p := C.pb_logits(c.c, &c.cerr)
 	if p == nil {
@@ -130,7 +130,7 @@ func (c *Context) evaluate(op string, tokens []int32) (int32, error) {
 		return 0, err
 	}
 	c.tokens = append(c.tokens, tokens...)
-	c.ready = true
+	c.ready, c.scored = true, true
 	return c.next, nil
 }
 

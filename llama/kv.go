@@ -18,7 +18,7 @@ func (c *Context) Clear() {
 	if !C.pb_kv_clear(c.c, &c.cerr) {
 		c.failed(op)
 	}
-	c.tokens, c.ready = c.tokens[:0], false
+	c.tokens, c.ready, c.scored = c.tokens[:0], false, false
 }
 
 // Remove forgets the positions from pos on. The next call must be Prefill. It
@@ -35,7 +35,7 @@ func (c *Context) Remove(pos int) error {
 	if !C.pb_kv_remove(c.c, C.int(pos), &c.cerr) {
 		return fromC(op, &c.cerr)
 	}
-	c.tokens, c.ready = c.tokens[:pos], false
+	c.tokens, c.ready, c.scored = c.tokens[:pos], false, false
 	return nil
 }
 

@@ -88,6 +88,12 @@ func (*Context) Clear() {}
 // Remove returns ErrNoCgo.
 func (*Context) Remove(int) error { return ErrNoCgo }
 
+// Mark returns ErrNoCgo.
+func (*Context) Mark() (Mark, error) { return Mark{}, ErrNoCgo }
+
+// Rewind returns ErrNoCgo.
+func (*Context) Rewind(Mark) error { return ErrNoCgo }
+
 // KVUsed returns ErrNoCgo.
 func (*Context) KVUsed() ([]KVTensor, error) { return nil, ErrNoCgo }
 

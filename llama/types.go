@@ -78,6 +78,14 @@ type ContextParams struct {
 	HostArgmax bool
 }
 
+// Mark is where a context stood; see Context.Mark. It holds a copy of the tokens
+// before it, nothing of the cache.
+type Mark struct {
+	of     *Context
+	tokens []int32
+	next   int32
+}
+
 // KVTensor is the part of the cache that one layer's keys or values occupy.
 type KVTensor struct {
 	Name      string // the engine's name, e.g. "cache_k_l0"
