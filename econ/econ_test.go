@@ -209,45 +209,74 @@ func TestLongestContext(t *testing.T) {
 	}
 }
 
-// TestPropagationAgainstMonteCarlo draws times and powers from their intervals
+// TestPropagationAgainstMonteCarlo draws what is uncertain from its intervals
 // and compares the spread of the computed cost with the propagated one.
 func TestPropagationAgainstMonteCarlo(t *testing.T) {
 	const n = 200_000
-	prefill := econ.PhaseInterval{
-		SPerTok: econ.Interval{Value: 1e-3, Half: 0.05e-3},
-		PowerW:  &econ.Interval{Value: 250, Half: 30},
-	}
-	decode := econ.PhaseInterval{
-		SPerTok: econ.Interval{Value: 10e-3, Half: 0.3e-3},
-		PowerW:  &econ.Interval{Value: 400, Half: 20},
-	}
 	interval := must[econ.Interval](t)
-	want := interval(chat.MixInterval(interval(prefill.USDPerM(awsOD)), interval(decode.USDPerM(awsOD))))
-
 	r := rand.New(rand.NewPCG(1, 2))
 	draw := func(i econ.Interval) float64 { return i.Value + i.Half*r.NormFloat64() }
 	phase := func(p econ.PhaseInterval) econ.Phase {
-		tps := 1 / draw(p.SPerTok)
-		return econ.Phase{TokPerS: tps, JPerTok: ptr(draw(*p.PowerW) / tps)}
+		s, joules := draw(p.SPerTok), 0.0
+		if p.PowerW != nil {
+			joules += draw(*p.PowerW) * s
+		}
+		if p.JPerTok != nil {
+			joules += draw(*p.JPerTok)
+		}
+		return econ.Phase{TokPerS: 1 / s, JPerTok: &joules}
 	}
-	var sum, sq float64
-	for range n {
-		c := must[econ.Cost](t)(chat.CostPerM(phase(prefill), phase(decode), awsOD))
-		sum += c.TotalUSD()
-		sq += (c.TotalUSD() - want.Value) * (c.TotalUSD() - want.Value)
+	prefillS, decodeS := econ.Interval{Value: 1e-3, Half: 0.05e-3}, econ.Interval{Value: 10e-3, Half: 0.3e-3}
+	// Electricity so dear that energy is most of the cost.
+	dear := econ.Prices{USDPerHour: awsOD.USDPerHour, USDPerKWh: 5}
+	for name, c := range map[string]struct{ prefill, decode econ.PhaseInterval }{
+		"by power": {
+			econ.PhaseInterval{SPerTok: prefillS, PowerW: &econ.Interval{Value: 250, Half: 30}},
+			econ.PhaseInterval{SPerTok: decodeS, PowerW: &econ.Interval{Value: 400, Half: 20}},
+		},
+		"by joules of their own": {
+			econ.PhaseInterval{SPerTok: prefillS, JPerTok: &econ.Interval{Value: 0.25, Half: 0.01}},
+			econ.PhaseInterval{SPerTok: decodeS, JPerTok: &econ.Interval{Value: 4, Half: 0.2}},
+		},
+		"by both": {
+			econ.PhaseInterval{SPerTok: prefillS, JPerTok: &econ.Interval{Value: 0.25, Half: 0.01}},
+			econ.PhaseInterval{SPerTok: decodeS, PowerW: &econ.Interval{Value: 200, Half: 20}, JPerTok: &econ.Interval{Value: 2, Half: 0.1}},
+		},
+	} {
+		want := interval(chat.MixInterval(interval(c.prefill.USDPerM(dear)), interval(c.decode.USDPerM(dear))))
+		var sum, sq float64
+		for range n {
+			c := must[econ.Cost](t)(chat.CostPerM(phase(c.prefill), phase(c.decode), dear))
+			sum += c.TotalUSD()
+			sq += (c.TotalUSD() - want.Value) * (c.TotalUSD() - want.Value)
+		}
+		// The spread of n draws is known to 1/sqrt(2n), here 0.16 %.
+		if mean, spread := sum/n, math.Sqrt(sq/n); !closeTo(mean, want.Value, 1e-3) || !closeTo(spread, want.Half, 0.01) {
+			t.Errorf("%s: Monte Carlo %v ± %v, propagated %v ± %v", name, mean, spread, want.Value, want.Half)
+		}
 	}
-	// The spread of n draws is known to 1/sqrt(2n), here 0.16 %.
-	if mean, spread := sum/n, math.Sqrt(sq/n); !closeTo(mean, want.Value, 1e-3) || !closeTo(spread, want.Half, 0.01) {
-		t.Errorf("Monte Carlo %v ± %v, propagated %v ± %v", mean, spread, want.Value, want.Half)
-	}
+}
 
-	j, ok, err := decode.JPerTok()
-	if err != nil || !ok || !closeTo(j.Value, 4, 1e-12) || !closeTo(j.Half, 4*math.Hypot(0.03, 0.05), 1e-12) {
-		t.Errorf("decode energy %+v, %v, %v; want 4 J ± 3 %% and 5 %% in quadrature", j, ok, err)
+func TestEnergyIntervals(t *testing.T) {
+	s := econ.Interval{Value: 10e-3, Half: 0.3e-3}
+	for name, c := range map[string]struct {
+		p    econ.PhaseInterval
+		half float64
+	}{
+		"power, 3 % of time and 5 % of power": {econ.PhaseInterval{SPerTok: s, PowerW: &econ.Interval{Value: 400, Half: 20}}, 4 * math.Hypot(0.03, 0.05)},
+		"joules, whatever the time":           {econ.PhaseInterval{SPerTok: s, JPerTok: &econ.Interval{Value: 4, Half: 0.1}}, 0.1},
+	} {
+		j, ok, err := c.p.Energy()
+		if err != nil || !ok || !closeTo(j.Value, 4, 1e-12) || !closeTo(j.Half, c.half, 1e-12) {
+			t.Errorf("%s: %+v, %v, %v; want 4 ± %v J", name, j, ok, err, c.half)
+		}
+		g, ok, err := c.p.GCO2ePerM(500)
+		if err != nil || !ok || !closeTo(g.Value, 4e6/3.6e6*500, 1e-12) || !closeTo(g.Half/g.Value, j.Half/j.Value, 1e-12) {
+			t.Errorf("%s: carbon %+v, %v, %v", name, g, ok, err)
+		}
 	}
-	g, ok, err := decode.GCO2ePerM(500)
-	if err != nil || !ok || !closeTo(g.Value, 4e6/3.6e6*500, 1e-12) || !closeTo(g.Half/g.Value, j.Half/j.Value, 1e-12) {
-		t.Errorf("carbon %+v, %v, %v", g, ok, err)
+	if j, ok, err := (econ.PhaseInterval{SPerTok: s}).Energy(); ok || err != nil {
+		t.Errorf("energy from nothing: %v, %v", j, err)
 	}
 }
 
@@ -296,6 +325,16 @@ func TestBadInputIsNamed(t *testing.T) {
 			_, err := p.USDPerM(consumer)
 			return err
 		},
+		"JPerTok.Half": func(v float64) error {
+			p := econ.PhaseInterval{SPerTok: econ.Interval{Value: 1}, JPerTok: &econ.Interval{Value: 1, Half: v}}
+			_, _, err := p.Energy()
+			return err
+		},
+		"bytesPerTok":         func(v float64) error { _, err := econ.MBU(v, 1, 1); return err },
+		"copyBytesPerS":       func(v float64) error { _, err := econ.MBU(1, 1, v); return err },
+		"flops":               func(v float64) error { _, err := econ.MFU(v, 1, 1); return err },
+		"seconds":             func(v float64) error { _, err := econ.MFU(1, v, 1); return err },
+		"flopsPerS":           func(v float64) error { _, err := econ.MFU(1, 1, v); return err },
 		"rates":               func(v float64) error { _, err := econ.TR123TokPerS([]float64{1, v}); return err },
 		"refUSDPerHour":       func(v float64) error { _, err := econ.TR123SavingsPct(1, v); return err },
 		"savingUSDPerRequest": func(v float64) error { _, err := econ.TR123BreakEvenMonths(1, v, 1); return err },
@@ -323,6 +362,10 @@ func TestBadCountsAreNamed(t *testing.T) {
 		"TotalBytes":   func() error { _, _, err := econ.LongestContext(econ.Budget{}, 1, 1, 1); return err },
 		"PromptTokens": func() error { _, err := econ.Request{PromptTokens: -1}.Seconds(ok, ok); return err },
 		"GenTokens":    func() error { _, err := econ.Request{GenTokens: -1}.Cost(ok, ok, consumer); return err },
+		"readBytes":    func() error { _, err := econ.DecodeBytesPerTok(0, 1, 1, 1, 1); return err },
+		"kvPerTok":     func() error { _, err := econ.DecodeBytesPerTok(1, -1, 1, 1, 1); return err },
+		"genTokens":    func() error { _, err := econ.DecodeBytesPerTok(1, 1, 1, 1, 0); return err },
+		"BodyParams":   func() error { _, err := econ.PrefillFLOPs(econ.DenseShape{}, 1); return err },
 		"len(rates)":   func() error { _, err := econ.TR123TokPerS(nil); return err },
 	} {
 		var bad *econ.InputError

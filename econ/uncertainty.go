@@ -19,38 +19,56 @@ func (i Interval) check(field string) error {
 	return all(positive(field, i.Value), nonNegative(field+".Half", i.Half))
 }
 
-// PhaseInterval is a phase whose time, and power if measured, are both > 0,
-// uncertain
-// and independent of each other.
+// PhaseInterval is a phase whose time and energy are uncertain. Energy may be
+// known as power for the phase's time, as joules a token that were measured by
+// themselves, or in part as either; a token takes
+//
+//	JPerTok + SPerTok * PowerW
+//
+// with what is nil left out. All values are > 0 and independent of each other.
 type PhaseInterval struct {
 	SPerTok Interval  // seconds a token
-	PowerW  *Interval // mean watts over the phase; nil when not measured
+	PowerW  *Interval // mean watts over SPerTok; nil for none
+	JPerTok *Interval // joules a token whose own time is not SPerTok; nil for none
 }
 
-// perTokInterval returns the interval of SPerTok * (fixed + perW*PowerW), the
-// form that dollars, joules and grams per token all have. To first order
+// Measured reports whether energy was.
+func (p PhaseInterval) Measured() bool { return p.PowerW != nil || p.JPerTok != nil }
+
+// perTokInterval returns the interval of fixed*SPerTok + perJ*joules, the form
+// that dollars, joules and grams per token all have. To first order
 //
-//	half^2 = ((fixed + perW*W) * dt)^2 + (t * perW * dW)^2
+//	half^2 = ((fixed + perJ*W) * dt)^2 + (t * perJ * dW)^2 + (perJ * dJ)^2
 //
-// so the correlation that time brings into both parts of a cost is kept.
-func (p PhaseInterval) perTokInterval(fixed, perW float64) (Interval, error) {
+// so the correlation that time brings into machine time and into energy by
+// power is kept, and joules of their own have none with it.
+func (p PhaseInterval) perTokInterval(fixed, perJ float64) (Interval, error) {
 	if err := p.SPerTok.check("SPerTok"); err != nil {
 		return Interval{}, err
 	}
-	rate, dRate := fixed, 0.0
+	t, rate, dRate := p.SPerTok, fixed, 0.0
+	var own Interval
 	if p.PowerW != nil {
 		if err := p.PowerW.check("PowerW"); err != nil {
 			return Interval{}, err
 		}
-		rate += perW * p.PowerW.Value
-		dRate = perW * p.PowerW.Half
+		rate += perJ * p.PowerW.Value
+		dRate = perJ * p.PowerW.Half
 	}
-	t := p.SPerTok
-	return Interval{Value: t.Value * rate, Half: math.Hypot(rate*t.Half, t.Value*dRate)}, nil
+	if p.JPerTok != nil {
+		if err := p.JPerTok.check("JPerTok"); err != nil {
+			return Interval{}, err
+		}
+		own = Interval{Value: perJ * p.JPerTok.Value, Half: perJ * p.JPerTok.Half}
+	}
+	return Interval{
+		Value: t.Value*rate + own.Value,
+		Half:  math.Hypot(math.Hypot(rate*t.Half, t.Value*dRate), own.Half),
+	}, nil
 }
 
-// USDPerM returns the dollars a million tokens cost, energy included when
-// power was measured, with first-order propagation of both intervals.
+// USDPerM returns the dollars a million tokens cost, energy included when it
+// was measured, with first-order propagation of all intervals.
 func (p PhaseInterval) USDPerM(at Prices) (Interval, error) {
 	if err := at.check(); err != nil {
 		return Interval{}, err
@@ -58,10 +76,10 @@ func (p PhaseInterval) USDPerM(at Prices) (Interval, error) {
 	return p.perTokInterval(million*at.USDPerHour/secondsPerHour, million*at.USDPerKWh/joulesPerKWh)
 }
 
-// JPerTok returns joules per token with first-order propagation; ok is false
-// when power was not measured.
-func (p PhaseInterval) JPerTok() (j Interval, ok bool, err error) {
-	if p.PowerW == nil {
+// Energy returns joules per token with first-order propagation; ok is false
+// when they were not measured.
+func (p PhaseInterval) Energy() (j Interval, ok bool, err error) {
+	if !p.Measured() {
 		return Interval{}, false, nil
 	}
 	j, err = p.perTokInterval(0, 1)
@@ -69,12 +87,12 @@ func (p PhaseInterval) JPerTok() (j Interval, ok bool, err error) {
 }
 
 // GCO2ePerM returns grams of CO2 equivalent per million tokens with
-// first-order propagation; ok is false when power was not measured.
+// first-order propagation; ok is false when energy was not measured.
 func (p PhaseInterval) GCO2ePerM(gPerKWh float64) (g Interval, ok bool, err error) {
 	if err := nonNegative("gPerKWh", gPerKWh); err != nil {
 		return Interval{}, false, err
 	}
-	if p.PowerW == nil {
+	if !p.Measured() {
 		return Interval{}, false, nil
 	}
 	g, err = p.perTokInterval(0, million*gPerKWh/joulesPerKWh)

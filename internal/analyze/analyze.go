@@ -31,8 +31,10 @@ type Options struct {
 	RateUSDPerHour *float64
 	Blend          string // name of a blend; empty for the pricing file's default
 
-	KV          []record.KVRecord // what caches held, length by length
-	DeviceBytes map[string]int64  // memory of the devices in the rows, by name
+	KV          []record.KVRecord     // what caches held, length by length
+	Windows     []record.WindowRecord // energy of phases that were repeated for seconds
+	Devices     []record.DeviceRecord // idle power and ceilings of the devices
+	DeviceBytes map[string]int64      // memory of the devices in the rows, by name
 
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
 	// when that is not known.
@@ -52,19 +54,23 @@ type Analysis struct {
 	Carbon *pricing.Region
 
 	Accounting Accounting
-	Groups     []*Group   // groups with at least one measured row
-	Configs    []*Config  // each over its scenarios
-	Rankings   []*Ranking // one per price that any configuration has
-	Models     []*Model
-	KV         []KV
-	KVPoints   []Point
-	OneTime    []OneTime
-	Graphs     []Graphs // pairs of backends that differ in CUDA graphs only
-	Tests      []BackendTest
-	Uncached   []Uncached // cells with and without the KV cache
-	Checks     []Check    // validation
-	Claims     []Claim    // of TR123
-	Warnings   []Warning
+	// DeviceRecords are the idle power and the ceilings of the devices, one of a
+	// kind for each kind of device.
+	DeviceRecords []record.DeviceRecord
+
+	Groups   []*Group   // groups with at least one measured row
+	Configs  []*Config  // each over its scenarios
+	Rankings []*Ranking // one per price that any configuration has
+	Models   []*Model
+	KV       []KV
+	KVPoints []Point
+	OneTime  []OneTime
+	Graphs   []Graphs // pairs of backends that differ in CUDA graphs only
+	Tests    []BackendTest
+	Uncached []Uncached // cells with and without the KV cache
+	Checks   []Check    // validation
+	Claims   []Claim    // of TR123
+	Warnings []Warning
 
 	deviceBytes map[string]int64
 }
@@ -73,7 +79,7 @@ type Analysis struct {
 // record.Latest leaves them. Rows without any measured one give an analysis
 // that says so. An error means that the options do not fit.
 func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
-	a := &Analysis{Carbon: opts.Carbon, deviceBytes: opts.DeviceBytes}
+	a := &Analysis{Carbon: opts.Carbon, DeviceRecords: opts.Devices, deviceBytes: opts.DeviceBytes}
 	if opts.Pricing == nil {
 		opts.Pricing = &pricing.Pricing{}
 	}
@@ -89,7 +95,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	a.identify(rows, opts.KV)
 	a.Accounting = account(rows, opts.PlannedRows, &w)
 	measured := usable(rows, &w)
-	a.Groups = groups(measured, &w)
+	a.Groups = groups(measured, opts.Windows, &w)
 	addWarmups(a.Groups, rows)
 	a.Configs = configs(a.Groups)
 	if err := a.price(); err != nil {
@@ -109,6 +115,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	a.Tests = a.backendTests()
 	a.Uncached = a.uncached()
 	a.warn(opts, &w)
+	a.warnEnergy(&w)
 	a.Checks = a.validate()
 	if a.Claims, err = a.claims(); err != nil {
 		return nil, err

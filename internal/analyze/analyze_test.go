@@ -229,8 +229,8 @@ func TestPoolIsWhatItsRowsWouldGive(t *testing.T) {
 	}
 	c := analyzed(t, rows, Options{}).Configs[0]
 	// Decode: 50+150 tokens in 5+20 s; (5*100+20*200)/25 W.
-	if !near(c.Decode.TokPerS(), 8) || !near(c.Decode.PowerW.Value, 180) || !near(*c.Decode.JPerTok(), 180.0/8) {
-		t.Errorf("decode %v tok/s, %v W", c.Decode.TokPerS(), c.Decode.PowerW.Value)
+	if !near(c.Decode.TokPerS(), 8) || !near(c.Decode.Energy.PowerW.Value, 180) || !near(*c.Decode.JPerTok(), 180.0/8) {
+		t.Errorf("decode %v tok/s, %v W", c.Decode.TokPerS(), c.Decode.Energy.PowerW.Value)
 	}
 	// Prefill: both scenarios drift alike from round to round, so a round of 1000
 	// tokens spreads twice as much in ms; were they independent, by the square

@@ -89,7 +89,7 @@ func fillWorkers(a *Analysis, t *Table) error {
 		if err != nil {
 			return err
 		}
-		t.Add(append(configCells(c.ConfigKey), p.Label(), workers, rounded, month.Used.TotalUSD(), totalIs(month.Used), theirs)...)
+		t.Add(append(configCells(c.ConfigKey), p.Label(), workers, rounded, month.Used.TotalUSD(), c.totalIs(month.Used), theirs)...)
 		return nil
 	})
 }
@@ -110,7 +110,7 @@ func fillPacks(a *Analysis, t *Table) error {
 				return err
 			}
 			t.Add(append(configCells(c.ConfigKey), p.Label(), pack.Name, fmt.Sprintf("%d+%d", pack.PromptTokens, pack.GenTokens), s,
-				thousand.InfraUSD, thousand.EnergyUSD, total(thousand), totalIs(thousand))...)
+				thousand.InfraUSD, thousand.EnergyUSD, total(thousand), c.totalIs(thousand))...)
 		}
 		return nil
 	})

@@ -43,7 +43,7 @@ func fillPhase(rate func(*Config) Rate, cost func(Cost) econ.Cost) func(*Analysi
 				if best := cost(entries[0].x).InfraUSD; best > 0 {
 					times = at.InfraUSD / best
 				}
-				t.Add(append(configCells(e.c.ConfigKey), e.x.Label(), rate(e.c).TokPerS(), watts(rate(e.c)),
+				t.Add(append(configCells(e.c.ConfigKey), e.x.Label(), rate(e.c).TokPerS(), rate(e.c).watts(),
 					at.InfraUSD, at.EnergyUSD, total(at), share, times)...)
 			}
 		}
@@ -72,6 +72,19 @@ func totalIs(c econ.Cost) string {
 		return "infra + energy"
 	}
 	return "infra only"
+}
+
+// totalIs says what a total of a configuration is made of, and of how many of
+// its scenarios the energy is when that is not all.
+func (c *Config) totalIs(x econ.Cost) string {
+	if !x.Complete() || c.basis() == "" {
+		return totalIs(x)
+	}
+	of := fmt.Sprint(len(c.Prefill.EnergyOf))
+	if n := len(c.Decode.EnergyOf); n != len(c.Prefill.EnergyOf) {
+		of = fmt.Sprintf("%s (prefill), %d (decode)", of, n)
+	}
+	return fmt.Sprintf("%s of %s/%d scenarios", totalIs(x), of, len(c.Scenarios))
 }
 
 var priceColumns = []string{
@@ -126,89 +139,9 @@ func (r *Ranking) fill(t *Table) {
 		case e.NoInterval:
 			note = "no interval"
 		}
-		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), totalIs(e.Cost.Blend),
+		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), e.totalIs(e.Cost.Blend),
 			times, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), note)
 	}
-}
-
-func fillEnergyRank(a *Analysis, t *Table) error {
-	var with []*Config
-	for _, c := range a.Configs {
-		if c.Decode.PowerW != nil {
-			with = append(with, c)
-		}
-	}
-	slices.SortStableFunc(with, func(x, y *Config) int { return cmp.Compare(*x.Decode.JPerTok(), *y.Decode.JPerTok()) })
-	for _, c := range with {
-		j := *c.Decode.JPerTok()
-		perKWh, err := econ.TokPerKWh(j)
-		if err != nil {
-			return err
-		}
-		kwh, err := econ.KWhPerM(j)
-		if err != nil {
-			return err
-		}
-		var ci any
-		if p, ok := c.Decode.interval(); ok {
-			interval, _, err := p.JPerTok()
-			if err != nil {
-				return err
-			}
-			ci = interval.Half
-		}
-		t.Add(append(configCells(c.ConfigKey), j, ci, perKWh, kwh, 100*c.Decode.PoweredShare)...)
-	}
-	return nil
-}
-
-func fillCarbon(a *Analysis, t *Table) error {
-	if a.Carbon == nil {
-		return nil
-	}
-	for _, c := range a.Configs {
-		j, ok, err := a.Blend.JPerTok(c.Prefill.phase(), c.Decode.phase())
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		kwh, err := econ.KWhPerM(j)
-		if err != nil {
-			return err
-		}
-		var ci any
-		i, ok, err := a.blendJoules(c)
-		if err != nil {
-			return err
-		}
-		if ok {
-			ci = i.Half / i.Value * kwh * a.Carbon.GPerKWh
-		}
-		t.Add(append(configCells(c.ConfigKey), kwh, kwh*a.Carbon.GPerKWh, ci)...)
-	}
-	return nil
-}
-
-// blendJoules returns the interval of joules per token of the blend; ok is
-// false when an interval that enters is not known.
-func (a *Analysis) blendJoules(c *Config) (j econ.Interval, ok bool, err error) {
-	p, pok := c.Prefill.interval()
-	d, dok := c.Decode.interval()
-	if !pok || !dok || p.PowerW == nil || d.PowerW == nil {
-		return j, false, nil
-	}
-	pj, _, err := p.JPerTok()
-	if err != nil {
-		return j, false, err
-	}
-	dj, _, err := d.JPerTok()
-	if err != nil {
-		return j, false, err
-	}
-	j, err = a.Blend.MixInterval(pj, dj)
-	return j, err == nil, err
 }
 
 const onDemand = "on-demand"
@@ -262,7 +195,7 @@ func fillRequests(a *Analysis, t *Table) error {
 		if err != nil {
 			return err
 		}
-		t.Add(append(configCells(c.ConfigKey), p.Label(), prefillS, decodeS, energy.EnergyUSD, cost.InfraUSD, cost.EnergyUSD, cost.TotalUSD(), totalIs(cost))...)
+		t.Add(append(configCells(c.ConfigKey), p.Label(), prefillS, decodeS, energy.EnergyUSD, cost.InfraUSD, cost.EnergyUSD, cost.TotalUSD(), c.totalIs(cost))...)
 		return nil
 	})
 }
@@ -274,7 +207,7 @@ func fillTCO(a *Analysis, t *Table) error {
 			return err
 		}
 		used, held := m.Used.TotalUSD(), m.Held.TotalUSD()
-		t.Add(append(configCells(c.ConfigKey), p.Label(), m.Hours, m.GPUs, used, 12*used, held, 12*held, totalIs(m.Used))...)
+		t.Add(append(configCells(c.ConfigKey), p.Label(), m.Hours, m.GPUs, used, 12*used, held, 12*held, c.totalIs(m.Used))...)
 		return nil
 	})
 }
@@ -321,7 +254,7 @@ func fillProviders(a *Analysis, t *Table) error {
 
 func fillUncertainty(a *Analysis, t *Table) error {
 	relative := func(e *Estimate) any {
-		if e == nil || e.Half == nil {
+		if e == nil || e.Half == nil || e.Value == 0 {
 			return nil
 		}
 		return 100 * *e.Half / e.Value
@@ -330,22 +263,27 @@ func fillUncertainty(a *Analysis, t *Table) error {
 		if c.Prefill.SPerTok.Half == nil && c.Decode.SPerTok.Half == nil {
 			continue
 		}
-		var usd, joules, carbon any
+		var usd, carbon any
 		if len(c.Costs) > 0 && c.Costs[0].BlendCI != nil && c.Costs[0].BlendCI.Value > 0 {
 			usd = 100 * c.Costs[0].BlendCI.Half / c.Costs[0].BlendCI.Value
 		}
-		j, ok, err := a.blendJoules(c)
+		prefill, err := c.Prefill.joules()
 		if err != nil {
 			return err
 		}
-		if ok {
-			joules = 100 * j.Half / j.Value
-			if a.Carbon != nil {
-				carbon = joules // the intensity is a constant
-			}
+		decode, err := c.Decode.joules()
+		if err != nil {
+			return err
+		}
+		blend, err := a.blendJoules(c.Prefill, c.Decode)
+		if err != nil {
+			return err
+		}
+		if a.Carbon != nil {
+			carbon = relative(blend) // the intensity is a constant
 		}
 		t.Add(append(configCells(c.ConfigKey), relative(&c.Prefill.SPerTok), relative(&c.Decode.SPerTok),
-			relative(c.Prefill.PowerW), relative(c.Decode.PowerW), usd, joules, carbon)...)
+			relative(prefill), relative(decode), usd, relative(blend), carbon)...)
 	}
 	return nil
 }

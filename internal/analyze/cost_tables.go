@@ -16,9 +16,9 @@ const monthTokens = 1e9
 
 const (
 	needsPrice       = "a price: --rate, or a tier of the pricing file that owns the device or is its scenario"
-	needsDecodePower = "decode that lasts for two periods of the power sensor"
+	needsDecodePower = "energy of decode: energy windows, or decode that lasts for two periods of the power sensor"
 
-	needsPower = "energy of both phases, which each have to last for two periods of the power sensor"
+	needsPower = "energy of both phases: energy windows, or phases that each last for two periods of the power sensor"
 )
 
 func pricedColumns() []Column { return append(configColumns(), col("price", "price", "")) }
@@ -64,7 +64,7 @@ func costTables() []definition {
 			name: studies + "cost_breakdown", section: "6.1", title: "Infra and energy of the blend", needs: needsPrice,
 			columns: append(pricedColumns(),
 				col("infra_usd_per_m", "infra", "$/1M"), col("energy_usd_per_m", "energy", "$/1M"), col("total_usd_per_m", "total", "$/1M"),
-				col("infra_pct", "infra", "%"), col("energy_pct", "energy", "%")),
+				col("infra_pct", "infra", "%"), col("energy_pct", "energy", "%"), blank("energy_of", "energy of"), syntheticWeights()),
 			fill: func(a *Analysis, t *Table) error {
 				for _, c := range a.Configs {
 					for _, x := range c.Costs {
@@ -72,37 +72,12 @@ func costTables() []definition {
 						if share, ok := x.Blend.EnergyShare(); ok {
 							infraPct, energyPct = 100*(1-share), 100*share
 						}
-						t.Add(append(configCells(c.ConfigKey), x.Label(), x.Blend.InfraUSD, x.Blend.EnergyUSD, total(x.Blend), infraPct, energyPct)...)
+						t.Add(append(configCells(c.ConfigKey), x.Label(), x.Blend.InfraUSD, x.Blend.EnergyUSD, total(x.Blend), infraPct, energyPct, c.basis(), a.isSynthetic(c.Model))...)
 					}
 				}
 				return nil
 			},
-		},
-		{
-			name: studies + "energy_rank", section: "6.2", title: "Decode energy", needs: needsDecodePower,
-			columns: append(configColumns(), col("decode_j_per_tok", "decode", "J/tok"), plusMinus("decode_j_ci", "J/tok"),
-				col("decode_tok_per_kwh", "decode", "tok/kWh"), col("decode_kwh_per_m", "decode", "kWh/1M"), col("powered_pct", "decode time with power", "%")),
-			fill:  fillEnergyRank,
-			notes: []string{fmt.Sprintf("Mean power of the scenarios that have it, for the time a token takes over all of them; left out when they are less than %.0f %% of the decode time.", 100*minPowered)},
-		},
-		{
-			name: studies + "carbon", section: "6.3", title: "Carbon of the blend", needs: needsPower + " and a carbon intensity (--carbon)",
-			columns: append(configColumns(), col("kwh_per_m", "energy", "kWh/1M"), col("gco2e_per_m", "CO2e", "g/1M"), plusMinus("gco2e_ci", "g/1M")),
-			fill:    fillCarbon,
-		},
-		{
-			name: studies + "energy_per_token", section: "6.4", title: "Joules per token by scenario", needs: "mean power in a phase",
-			columns: append(groupColumns(), col("prefill_j_per_tok", "prefill", "J/tok"), col("decode_j_per_tok", "decode", "J/tok"),
-				col("prefill_powered", "prefill rows with power", ""), col("decode_powered", "decode rows with power", ""), col("n", "of", "")),
-			fill: func(a *Analysis, t *Table) error {
-				for _, g := range a.Groups {
-					if g.Prefill.PowerW != nil || g.Decode.PowerW != nil {
-						t.Add(append(groupCells(g.Key), g.Prefill.JPerTok(), g.Decode.JPerTok(), g.Prefill.Powered, g.Decode.Powered, len(g.Rows))...)
-					}
-				}
-				return nil
-			},
-			notes: []string{"Rows without power are left out of the mean, not counted as 0."},
+			notes: []string{"Energy of: where it was not measured in all scenarios, those in which it was; the others count at the mean power of those."},
 		},
 		{
 			name: studies + "roi", section: "6.5", title: "Saving against the on-demand tiers", needs: "tiers of the pricing file with term on-demand",
@@ -159,7 +134,7 @@ func costTables() []definition {
 						if err != nil {
 							return err
 						}
-						t.Add(append(configCells(c.ConfigKey), p.Tier, p.kind(), p.USDPerHour, x.Blend.TotalUSD(), half(x), totalIs(x.Blend))...)
+						t.Add(append(configCells(c.ConfigKey), p.Tier, p.kind(), p.USDPerHour, x.Blend.TotalUSD(), half(x), c.totalIs(x.Blend))...)
 					}
 				}
 				return nil
@@ -177,7 +152,7 @@ func costTables() []definition {
 		{
 			name: studies + "uncertainty", section: "12.2", title: "Where the uncertainty of a cost comes from", needs: "two repetitions of a cell",
 			columns: append(configColumns(), col("prefill_time_pct", "prefill time", "± %"), col("decode_time_pct", "decode time", "± %"),
-				col("prefill_power_pct", "prefill power", "± %"), col("decode_power_pct", "decode power", "± %"),
+				col("prefill_energy_pct", "prefill J/tok", "± %"), col("decode_energy_pct", "decode J/tok", "± %"),
 				col("blend_usd_pct", "blend $/1M", "± %"), col("blend_joules_pct", "blend J/tok", "± %"), col("gco2e_pct", "CO2e", "± %")),
 			fill:  fillUncertainty,
 			notes: []string{"Half-widths of 95 % intervals relative to the value, first order. Repetitions are compared over all scenarios, so that the difference between scenarios adds nothing. Rates and token counts are exact."},
@@ -210,7 +185,7 @@ func measurementColumns() []Column {
 	columns := append([]Column{{Name: "cell_id"}, {Name: "launch"}, {Name: "rep"}}, keyColumns()...)
 	for _, name := range []string{
 		"device", "synthetic", "prompt_tokens", "gen_tokens", "prefill_ms", "decode_ms", "prefill_tok_s", "decode_tok_s",
-		"prefill_j_per_tok", "decode_j_per_tok", "blend", "blend_gco2e_per_m", "blend_energy_usd_per_m",
+		"prefill_j_per_tok", "decode_j_per_tok", "prefill_energy_method", "decode_energy_method", "blend", "blend_gco2e_per_m", "blend_energy_usd_per_m",
 	} {
 		columns = append(columns, Column{Name: name})
 	}
@@ -227,7 +202,8 @@ func measurementColumns() []Column {
 func fillMeasurements(a *Analysis, t *Table) error {
 	for _, g := range a.Groups {
 		for _, r := range g.Rows {
-			one := Group{Key: g.Key, Rows: []*record.Record{r}}
+			// Windows are of the cell, so each of its rows has the energy they gave.
+			one := Group{Key: g.Key, Rows: []*record.Record{r}, PrefillWindows: g.PrefillWindows, DecodeWindows: g.DecodeWindows}
 			one.rates()
 			costs, err := a.costs(r.Device, one.Prefill, one.Decode)
 			if err != nil {
@@ -243,7 +219,7 @@ func fillMeasurements(a *Analysis, t *Table) error {
 			}
 			cells := append([]any{r.CellID, r.Launch, r.Rep}, keyCells(g.Key)...)
 			cells = append(cells, r.Device, r.Synthetic, r.PromptTokens, r.GenTokens, *r.PrefillMs, *r.DecodeMs,
-				one.Prefill.TokPerS(), one.Decode.TokPerS(), one.Prefill.JPerTok(), one.Decode.JPerTok(),
+				one.Prefill.TokPerS(), one.Decode.TokPerS(), one.Prefill.JPerTok(), one.Decode.JPerTok(), method(one.Prefill), method(one.Decode),
 				a.Blend.Name, carbon, energyUSD)
 			cells = append(cells, priceCells(costs, true)...)
 			t.Add(append(cells, priceCells(costs, false)...)...)

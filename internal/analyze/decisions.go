@@ -88,7 +88,7 @@ func weightedCost(weights func(a *Analysis) (perPrefill, perDecode float64)) val
 		}
 		prefill, decode := a.billable(c.Prefill, c.Decode)
 		if !a.Rankings[0].ByTotal { // energy counts when all candidates have it
-			prefill, decode = prefill.withoutPower(), decode.withoutPower()
+			prefill, decode = prefill.withoutEnergy(), decode.withoutEnergy()
 		}
 		if x, err = a.cost(x.Price, prefill, decode); err != nil {
 			return v, false, false, err
@@ -141,13 +141,13 @@ func throughput(rate func(*Config) Rate) valueOf {
 // joules is the energy of a token of the blend, times factor.
 func joules(factor func(a *Analysis) float64) valueOf {
 	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+		j, err := a.blendJoules(c.Prefill, c.Decode)
 		f := factor(a)
-		j, ok, err := a.Blend.JPerTok(c.Prefill.phase(), c.Decode.phase())
-		if err != nil || !ok || f == 0 {
+		if err != nil || j == nil || f == 0 {
 			return v, false, false, err
 		}
-		i, known, err := a.blendJoules(c)
-		return econ.Interval{Value: f * j, Half: f * i.Half}, known, true, err
+		v, known = j.scaled(f)
+		return v, known, true, nil
 	}
 }
 
@@ -170,7 +170,7 @@ func decodeEnergy() factor {
 	return factor{name: "least energy in decode", unit: "J/tok", needs: needsDecodePower, of: func(a *Analysis) ([]candidate, error) {
 		count, most := map[string]int{}, ""
 		for _, g := range a.Groups {
-			if g.Decode.PowerW == nil || g.DecodeMode == "uncached" {
+			if g.Decode.Energy == nil || g.DecodeMode == "uncached" {
 				continue
 			}
 			if count[g.Scenario]++; count[g.Scenario] > count[most] {
@@ -179,16 +179,15 @@ func decodeEnergy() factor {
 		}
 		return perConfig(func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 			g := c.group(most)
-			if g == nil || g.Decode.PowerW == nil {
+			if g == nil || g.Decode.Energy == nil {
 				return v, false, false, nil
 			}
-			p, known := g.Decode.interval()
-			if !known {
-				v.Value = *g.Decode.JPerTok()
-				return v, false, true, nil
+			j, err := g.Decode.joules()
+			if err != nil {
+				return v, false, false, err
 			}
-			v, _, err = p.JPerTok()
-			return v, true, true, err
+			v, known = j.scaled(1)
+			return v, known, true, nil
 		})(a)
 	}}
 }

@@ -82,13 +82,15 @@ type Group struct {
 	TPOTMs              *Quantiles // of single decode steps; nil when steps were not timed
 	Steps               int        // decode steps behind TPOTMs
 
+	PrefillWindows, DecodeWindows *Windows // nil when there is none
+
 	Prefill, Decode Rate
 	Costs           []Cost   // own price first, if any; filled in by Analyze
 	GCO2ePerM       *float64 // of the blend; nil when not measured or no carbon intensity
 }
 
 // Quantiles of a time, in milliseconds.
-type Quantiles struct{ P50, P95, P99 float64 }
+type Quantiles struct{ P50, P95, P99, Max float64 }
 
 // minLaunches is how many launches it takes to use their means as replicates.
 // Repetitions inside one process share its memory layout and warm state, so
@@ -96,8 +98,9 @@ type Quantiles struct{ P50, P95, P99 float64 }
 const minLaunches = 3
 
 // groups sorts rows into groups, ordered by model, backend, variant and
-// scenario, each in order of first appearance.
-func groups(rows []*record.Record, w *warnings) []*Group {
+// scenario, each in order of first appearance. Windows go to the group of their
+// cell.
+func groups(rows []*record.Record, windows []record.WindowRecord, w *warnings) []*Group {
 	var order appearance
 	byKey := map[Key]*Group{}
 	var out []*Group
@@ -113,6 +116,7 @@ func groups(rows []*record.Record, w *warnings) []*Group {
 		g.Rows = append(g.Rows, r)
 	}
 	slices.SortStableFunc(out, func(a, b *Group) int { return order.compare(a.Key, b.Key) })
+	addWindows(byKey, windows, w)
 	for _, g := range out {
 		g.describe()
 		g.warn(w)
@@ -199,16 +203,12 @@ func (g *Group) describe() {
 	g.rates()
 }
 
-// rates computes the rates of a group that has its rows.
+// rates computes the rates of a group that has its rows; where windows measured
+// the energy of a phase, they count.
 func (g *Group) rates() {
-	g.Prefill = g.rate(func(r *record.Record) phaseRow {
-		w, _ := powers(r)
-		return phaseRow{r.PromptTokens, *r.PrefillMs, w}
-	})
-	g.Decode = g.rate(func(r *record.Record) phaseRow {
-		_, w := powers(r)
-		return phaseRow{r.GenTokens, *r.DecodeMs, w}
-	})
+	g.Prefill, g.Decode = g.rate(prefillRow), g.rate(decodeRow)
+	g.Prefill.use(g.PrefillWindows)
+	g.Decode.use(g.DecodeWindows)
 }
 
 // replaceInterval puts the interval over launch means in place of the one over
@@ -251,9 +251,9 @@ func (g *Group) replicates(values []float64) []float64 {
 }
 
 func quantiles(x []float64) *Quantiles {
-	q := stats.Percentiles(x, 50, 95, 99)
+	q := stats.Percentiles(x, 50, 95, 99, 100)
 	if q == nil {
 		return nil
 	}
-	return &Quantiles{q[0], q[1], q[2]}
+	return &Quantiles{q[0], q[1], q[2], q[3]}
 }

@@ -99,8 +99,8 @@ var metrics = []metric{
 	{"decode_tok_s", func(r *record.Record) *float64 { return tokPerS(r, r.GenTokens, r.DecodeMs) }},
 	{"prefill_cuda_ms", func(r *record.Record) *float64 { return r.PrefillCudaMs }},
 	{"decode_cuda_ms", func(r *record.Record) *float64 { return r.DecodeCudaMs }},
-	{"prefill_power_w", func(r *record.Record) *float64 { w, _ := powers(r); return w }},
-	{"decode_power_w", func(r *record.Record) *float64 { _, w := powers(r); return w }},
+	{"prefill_power_w", func(r *record.Record) *float64 { return prefillRow(r).power.sampled() }},
+	{"decode_power_w", func(r *record.Record) *float64 { return decodeRow(r).power.sampled() }},
 	{"gpu_clock_mhz", func(r *record.Record) *float64 { return r.GPUClockMHz }},
 	{"gpu_temp_c", func(r *record.Record) *float64 { return r.GPUTempC }},
 	{"gpu_peak_total_mb", func(r *record.Record) *float64 { return r.GPUPeakTotalMB }},
@@ -207,17 +207,9 @@ func fillLatencySummary(a *Analysis, t *Table) error {
 			temp = s.Mean
 		}
 		t.Add(append(configCells(c.ConfigKey), ps.Mean, ps.Half, ds.Mean, ds.Half, c.Prefill.TokPerS(), c.Decode.TokPerS(), tp, td,
-			watts(c.Prefill), watts(c.Decode), temp, degraded, len(prefill))...)
+			c.Prefill.watts(), c.Decode.watts(), temp, degraded, len(prefill))...)
 	}
 	return nil
-}
-
-// watts is the mean power of a rate, absent when not measured.
-func watts(r Rate) any {
-	if r.PowerW == nil {
-		return nil
-	}
-	return r.PowerW.Value
 }
 
 func fillLatency(a *Analysis, t *Table) error {

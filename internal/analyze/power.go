@@ -16,15 +16,40 @@ const minPeriods = 2
 // only its mean over the second before.
 const averageWindowMs = 1000
 
-// powers returns the mean power of each phase of a row in watts; nil where it
-// does not count.
-func powers(r *record.Record) (prefill, decode *float64) {
-	if r.PhasePower == nil {
-		return nil, nil
+// power is the mean power of one phase of a row, and how it is known; without a
+// method it is not.
+type power struct {
+	watts  float64
+	method string
+}
+
+// prefillRow and decodeRow are the phases of a row.
+func prefillRow(r *record.Record) phaseRow {
+	return phaseRow{r.PromptTokens, *r.PrefillMs, powerOf(r, func(p *record.PhasePower) record.PowerStats { return p.Prefill }, *r.PrefillMs)}
+}
+
+func decodeRow(r *record.Record) phaseRow {
+	return phaseRow{r.GenTokens, *r.DecodeMs, powerOf(r, func(p *record.PhasePower) record.PowerStats { return p.Decode }, *r.DecodeMs)}
+}
+
+func powerOf(r *record.Record, phase func(*record.PhasePower) record.PowerStats, ms float64) power {
+	if r.PhasePower != nil {
+		if watts, _ := phasePower(r.PhasePower, phase(r.PhasePower), ms); watts != nil && *watts > 0 {
+			return power{*watts, MethodSamples}
+		}
 	}
-	prefill, _ = phasePower(r.PhasePower, r.PhasePower.Prefill, *r.PrefillMs)
-	decode, _ = phasePower(r.PhasePower, r.PhasePower.Decode, *r.DecodeMs)
-	return prefill, decode
+	if w := r.AssumedCPUW; w != nil && *w > 0 {
+		return power{*w, MethodAssumed}
+	}
+	return power{}
+}
+
+// sampled returns measured power; nil for none.
+func (p power) sampled() *float64 {
+	if p.method != MethodSamples {
+		return nil
+	}
+	return &p.watts
 }
 
 // phasePower returns the mean power of one phase of a row; when it does not

@@ -56,8 +56,8 @@ func TestPooledPowerCoversHalfTheTime(t *testing.T) {
 	}{{999, true}, {1001, false}} {
 		with, bare := okRow("m", "b", 0, 0, 100, 1000), okRow("m", "b", 0, 0, 100, c.bareMs)
 		with.PhasePower, bare.Scenario = powered(nil, ptr(100.0)), "bare"
-		got := analyzed(t, []record.Record{with, bare}, Options{}).Configs[0].Decode.PowerW
-		if (got != nil) != c.known || got != nil && got.Value != 100 {
+		got := analyzed(t, []record.Record{with, bare}, Options{}).Configs[0].Decode.Energy
+		if (got != nil) != c.known || got != nil && got.PowerW.Value != 100 {
 			t.Errorf("%v ms without power: %v", c.bareMs, got)
 		}
 	}

@@ -173,25 +173,25 @@ func (a *Analysis) at(p Price) econ.Prices {
 	return at
 }
 
-// billable returns the rates without power unless it can be part of a cost:
+// billable returns the rates without energy unless it can be part of a cost:
 // electricity needs a price, and both phases' energy, since one alone would be
 // half a total.
 func (a *Analysis) billable(prefill, decode Rate) (Rate, Rate) {
-	if prefill.PowerW == nil || decode.PowerW == nil {
-		return prefill.withoutPower(), decode.withoutPower()
+	if prefill.Energy == nil || decode.Energy == nil {
+		return prefill.withoutEnergy(), decode.withoutEnergy()
 	}
 	return a.priced(prefill), a.priced(decode)
 }
 
-// priced returns the rate without power when electricity has no price.
+// priced returns the rate without energy when electricity has no price.
 func (a *Analysis) priced(r Rate) Rate {
 	if a.Prices.Energy == nil {
-		return r.withoutPower()
+		return r.withoutEnergy()
 	}
 	return r
 }
 
-// blendInterval carries the intervals of times and powers into the blend; nil
+// blendInterval carries the intervals of times and energy into the blend; nil
 // when one of them is not known.
 func blendInterval(b econ.Blend, prefill, decode Rate, at econ.Prices) (*econ.Interval, error) {
 	p, pok := prefill.interval()

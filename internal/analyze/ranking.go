@@ -30,7 +30,7 @@ func configs(groups []*Group) []*Config {
 			prefill, decode = append(prefill, g.Prefill), append(decode, g.Decode)
 			n++
 		}
-		c.Prefill, c.Decode = pool(prefill), pool(decode)
+		c.Prefill, c.Decode = pool(c.Scenarios, prefill), pool(c.Scenarios, decode)
 		out = append(out, c)
 		groups = groups[n:]
 	}
@@ -94,7 +94,7 @@ func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
 		e := &r.Entries[i]
 		if !r.ByTotal {
 			var err error
-			if e.Cost, err = a.cost(e.Cost.Price, e.Prefill.withoutPower(), e.Decode.withoutPower()); err != nil {
+			if e.Cost, err = a.cost(e.Cost.Price, e.Prefill.withoutEnergy(), e.Decode.withoutEnergy()); err != nil {
 				return nil, err
 			}
 		}

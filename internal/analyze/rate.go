@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"math"
+	"strings"
 
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
@@ -15,34 +16,86 @@ type Estimate struct {
 	Half  *float64
 }
 
-// Rate is how fast a phase ran and what it drew, over the rows of a group or
+// Rate is how fast a phase ran and what it took, over the rows of a group or
 // the groups of a configuration.
 type Rate struct {
-	Tokens  int64     // over all rows and sequences
-	Seconds float64   // over all rows
-	SPerTok Estimate  // Seconds / Tokens
-	PowerW  *Estimate // mean over the seconds of the rows that have it; nil when none has
-	Powered int       // rows with power
+	Tokens  int64    // over all rows and sequences
+	Seconds float64  // over all rows
+	SPerTok Estimate // Seconds / Tokens
 
-	PoweredShare float64 // of Seconds, in cells with power
+	Energy *Energy // gross: what the device draws idle is in it; nil when not known
+	// Samples is energy by the rows' own power, and Powered how many rows have
+	// one, whether or not windows give Energy; both of groups only.
+	Samples *Energy
+	Powered int
+	// Scenarios are those of a configuration, EnergyOf the ones of them in which
+	// the phase's energy is known, and EnergyShare their part of its seconds.
+	Scenarios, EnergyOf []string
+	EnergyShare         float64
 
 	perRound map[round]float64 // seconds per token of each round of a group
 }
 
+// Energy is what a token took:
+//
+//	JPerTok + PowerW × seconds per token
+//
+// Of a group it is one of the two, of a configuration either or both.
+type Energy struct {
+	PowerW  *Estimate // mean over the seconds of the rows that have it
+	JPerTok *Estimate // measured by itself, in windows
+	Method  string    // how it was measured; see the Method constants
+}
+
+// The methods of Energy. Windows add "counter" and "integral"; see
+// record.WindowRecord. What rests on several joins their names.
+const (
+	MethodSamples = "samples" // power sampled while the rows ran
+	MethodAssumed = "assumed" // watts the user gave
+)
+
 // TokPerS returns tokens over seconds.
 func (r Rate) TokPerS() float64 { return 1 / r.SPerTok.Value }
 
-// JPerTok returns mean power times time per token; nil without power.
+// JPerTok returns joules per token; nil when energy is not known.
 func (r Rate) JPerTok() *float64 {
-	if r.PowerW == nil {
+	if r.Energy == nil {
 		return nil
 	}
-	j := r.PowerW.Value * r.SPerTok.Value
+	j := r.Energy.joules(r.SPerTok.Value)
 	return &j
 }
 
-func (r Rate) withoutPower() Rate {
-	r.PowerW = nil
+func (e *Energy) joules(sPerTok float64) float64 {
+	j := 0.0
+	if e.PowerW != nil {
+		j += e.PowerW.Value * sPerTok
+	}
+	if e.JPerTok != nil {
+		j += e.JPerTok.Value
+	}
+	return j
+}
+
+// watts returns joules over seconds of a token; nil when energy is not known.
+func (r Rate) watts() *float64 { return over(r.JPerTok(), &r.SPerTok.Value) }
+
+// joules returns joules per token with their half-width, nil where that is not
+// known.
+func (r Rate) joules() (*Estimate, error) {
+	if r.Energy == nil {
+		return nil, nil
+	}
+	p, ok := r.interval()
+	if !ok {
+		return &Estimate{Value: *r.JPerTok()}, nil
+	}
+	j, _, err := p.Energy()
+	return &Estimate{j.Value, &j.Half}, err
+}
+
+func (r Rate) withoutEnergy() Rate {
+	r.Energy = nil
 	return r
 }
 
@@ -51,93 +104,172 @@ func (r Rate) phase() econ.Phase { return econ.Phase{TokPerS: r.TokPerS(), JPerT
 // interval returns the rate for propagation; ok is false when an interval that
 // enters is not known.
 func (r Rate) interval() (p econ.PhaseInterval, ok bool) {
-	if r.SPerTok.Half == nil || r.PowerW != nil && r.PowerW.Half == nil {
+	s, ok := r.SPerTok.interval()
+	if !ok {
 		return p, false
 	}
-	p.SPerTok = econ.Interval{Value: r.SPerTok.Value, Half: *r.SPerTok.Half}
-	if r.PowerW != nil {
-		p.PowerW = &econ.Interval{Value: r.PowerW.Value, Half: *r.PowerW.Half}
+	p.SPerTok = *s
+	if r.Energy == nil {
+		return p, true
 	}
-	return p, true
+	var power, joules bool
+	p.PowerW, power = r.Energy.PowerW.interval()
+	p.JPerTok, joules = r.Energy.JPerTok.interval()
+	return p, power && joules
+}
+
+// interval returns the estimate for propagation, nil for nil; ok is false when
+// its half-width is not known.
+func (e *Estimate) interval() (i *econ.Interval, ok bool) {
+	switch {
+	case e == nil:
+		return nil, true
+	case e.Half == nil:
+		return nil, false
+	}
+	return &econ.Interval{Value: e.Value, Half: *e.Half}, true
+}
+
+// scaled returns f times the estimate; known is false when its half-width is
+// not.
+func (e *Estimate) scaled(f float64) (v econ.Interval, known bool) {
+	v.Value = f * e.Value
+	if e.Half != nil {
+		v.Half = f * *e.Half
+	}
+	return v, e.Half != nil
 }
 
 // phaseRow is one phase of one row.
 type phaseRow struct {
 	tokens int // per sequence
 	ms     float64
-	powerW *float64
+	power  power
 }
 
 // rate sums one phase over the rows of g.
 func (g *Group) rate(phase func(*record.Record) phaseRow) Rate {
 	var out Rate
-	var perTok, power []float64
-	var joules, poweredS float64
+	var perTok []float64
+	var rows []phaseRow
 	for _, r := range g.Rows {
 		p := phase(r)
 		tokens, s := int64(p.tokens)*int64(g.Batch), p.ms/1000
 		out.Tokens += tokens
 		out.Seconds += s
 		perTok = append(perTok, s/float64(tokens))
-		if p.powerW != nil && *p.powerW > 0 {
-			power = append(power, *p.powerW)
-			joules += *p.powerW * s
-			poweredS += s
-		}
+		rows = append(rows, p)
 	}
-	over, _ := stats.Describe(g.replicates(perTok), Confidence)
-	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), over.Half}
+	spread, _ := stats.Describe(g.replicates(perTok), Confidence)
+	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), spread.Half}
 	out.perRound = g.byRound(perTok)
-	if out.Powered = len(power); out.Powered > 0 {
-		out.PoweredShare = poweredS / out.Seconds
-		over, _ := stats.Describe(power, Confidence)
-		out.PowerW = &Estimate{joules / poweredS, over.Half}
-	}
+	out.Samples, out.Powered = energyOf(rows)
+	out.Energy = out.Samples
 	return out
 }
 
-// minPowered is the share of a configuration's seconds that cells with power
-// must cover for their mean to stand for all of it.
+// energyOf returns the energy by the power of rows, and how many have one.
+// Assumed watts count only where no row has others; they are exact, as prices
+// are.
+func energyOf(rows []phaseRow) (*Energy, int) {
+	for _, method := range []string{MethodSamples, MethodAssumed} {
+		var watts []float64
+		var joules, seconds float64
+		for _, r := range rows {
+			if r.power.method == method {
+				watts = append(watts, r.power.watts)
+				joules += r.power.watts * r.ms
+				seconds += r.ms
+			}
+		}
+		if len(watts) == 0 {
+			continue
+		}
+		spread, _ := stats.Describe(watts, Confidence)
+		half := spread.Half
+		if method == MethodAssumed {
+			half = new(float64)
+		}
+		return &Energy{PowerW: &Estimate{joules / seconds, half}, Method: method}, len(watts)
+	}
+	return nil, 0
+}
+
+// minPowered is the share of a configuration's seconds that scenarios must cover
+// whose energy is known by the power of their rows. It is known where phases are
+// long, so below that the slow would stand for the fast. Windows measure what
+// they were asked to, long or short: scenarios with those stand for the others
+// whatever their share, which every cost made with it says.
 const minPowered = 0.5
 
-// pool joins the rates of several groups. The pooled time per token is the mean
-// of the groups' weighted by tokens, and the pooled power that of the groups
-// which have it weighted by seconds, nil when those cover less than minPowered
-// of all. The interval of the time is over rounds; where scenarios were not
-// measured in the same rounds, and for power, they count as independent and
-// their half-widths add in quadrature.
-func pool(rates []Rate) Rate {
+// pool joins the rates of several scenarios. The pooled time per token is their
+// mean weighted by tokens; its interval is over rounds, and where scenarios were
+// not measured in the same rounds, they count as independent and their
+// half-widths add in quadrature. Energy is pooled by poolEnergy.
+func pool(scenarios []string, rates []Rate) Rate {
 	var out Rate
 	for _, r := range rates {
 		out.Tokens += r.Tokens
 		out.Seconds += r.Seconds
 		out.Powered += r.Powered
 	}
-	var times, powers []Estimate
-	var byTokens, bySeconds []float64
-	var powered float64
-	for _, r := range rates {
-		if r.PowerW != nil {
-			powered += r.Seconds
-		}
-	}
+	var times []Estimate
+	var byTokens []float64
 	for _, r := range rates {
 		times = append(times, r.SPerTok)
 		byTokens = append(byTokens, float64(r.Tokens)/float64(out.Tokens))
-		if r.PowerW != nil {
-			powers = append(powers, *r.PowerW)
-			bySeconds = append(bySeconds, r.Seconds/powered)
-		}
 	}
 	out.SPerTok = weighted(times, byTokens)
 	if half := overRounds(rates, byTokens); half != nil {
 		out.SPerTok.Half = half
 	}
-	if out.PoweredShare = powered / out.Seconds; out.PoweredShare >= minPowered {
-		power := weighted(powers, bySeconds)
-		out.PowerW = &power
-	}
+	out.poolEnergy(scenarios, rates)
 	return out
+}
+
+// poolEnergy gives a pooled rate the energy of the scenarios that have it. Each
+// adds the joules of its tokens; the seconds of the others count at the mean
+// power of those, see minPowered. The shares of seconds are taken as exact,
+// half-widths add in quadrature.
+func (r *Rate) poolEnergy(scenarios []string, rates []Rate) {
+	r.Scenarios = scenarios
+	var covered float64
+	var methods set
+	windowed := false
+	for i, x := range rates {
+		if x.Energy == nil {
+			continue
+		}
+		covered += x.Seconds
+		r.EnergyOf = append(r.EnergyOf, scenarios[i])
+		methods.add(x.Energy.Method)
+		windowed = windowed || x.Energy.JPerTok != nil
+	}
+	if r.EnergyShare = covered / r.Seconds; r.EnergyShare < minPowered && !windowed {
+		return
+	}
+	var powers, joules []Estimate
+	var bySeconds, byTokens []float64
+	for _, x := range rates {
+		if x.Energy == nil {
+			continue
+		}
+		if p := x.Energy.PowerW; p != nil {
+			powers, bySeconds = append(powers, *p), append(bySeconds, x.Seconds/covered)
+		}
+		if j := x.Energy.JPerTok; j != nil {
+			joules, byTokens = append(joules, *j), append(byTokens, float64(x.Tokens)/float64(r.Tokens)/r.EnergyShare)
+		}
+	}
+	r.Energy = &Energy{Method: strings.Join(methods.list, "+")}
+	if len(powers) > 0 {
+		p := weighted(powers, bySeconds)
+		r.Energy.PowerW = &p
+	}
+	if len(joules) > 0 {
+		j := weighted(joules, byTokens)
+		r.Energy.JPerTok = &j
+	}
 }
 
 // overRounds returns the half-width of the weighted mean time per token over

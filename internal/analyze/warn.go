@@ -91,6 +91,12 @@ func (g *Group) warn(w *warnings) {
 		{"prefill", g.PrefillMs, g.Prefill, func(p *record.PhasePower) record.PowerStats { return p.Prefill }},
 		{"decode", g.DecodeMs, g.Decode, func(p *record.PhasePower) record.PowerStats { return p.Decode }},
 	} {
+		if phase.Energy != nil && phase.Energy.Method == MethodAssumed {
+			w.add(where, "%s energy is by the watts you gave for the CPU (assumed), not measured", phase.name)
+		}
+		if phase.Energy != phase.Samples {
+			continue // by windows
+		}
 		if n := phase.Powered; n > 0 && n < len(g.Rows) {
 			w.add(fmt.Sprintf("%s: %d of %d", where, n, len(g.Rows)), "%s has power in some rows only; the others are left out of its mean", phase.name)
 		}

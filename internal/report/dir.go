@@ -62,12 +62,10 @@ func FromDir(dir string, opts Options) (*Result, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	points, torn, err := record.ReadKV(filepath.Join(dir, record.KVFile))
-	if err != nil {
-		problems = append(problems, err)
-	}
-	problems = append(problems, torn...)
-	how.KV, how.DeviceBytes = points, deviceBytes(env)
+	how.KV = beside(dir, record.KVFile, record.ReadKV, &problems)
+	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
+	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
+	how.DeviceBytes = deviceBytes(env)
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
 		return nil, &ConfigError{err}
@@ -80,6 +78,17 @@ func FromDir(dir string, opts Options) (*Result, error) {
 		return nil, err
 	}
 	return &Result{Analysis: a, Files: files, Ranking: Rankings(a)}, nil
+}
+
+// beside reads a file that may be beside the rows; without it the rows still
+// say what they say, so that what is wrong with it is a problem, no error.
+func beside[T any](dir, name string, read func(path string) ([]T, []error, error), problems *[]error) []T {
+	out, torn, err := read(filepath.Join(dir, name))
+	if err != nil {
+		torn = append(torn, err)
+	}
+	*problems = append(*problems, torn...)
+	return out
 }
 
 func (o Options) load() (analyze.Options, error) {

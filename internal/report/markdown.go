@@ -242,10 +242,10 @@ func (d *document) latency() {
 // powered counts the cells whose energy is known, by phase.
 func (d *document) powered() (prefill, decode int) {
 	for _, g := range d.a.Groups {
-		if g.Prefill.PowerW != nil {
+		if g.Prefill.Energy != nil {
 			prefill++
 		}
-		if g.Decode.PowerW != nil {
+		if g.Decode.Energy != nil {
 			decode++
 		}
 	}
