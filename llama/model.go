@@ -91,6 +91,9 @@ func modelInfo(i *C.pb_model_info) ModelInfo {
 		CtxTrain:     int(i.ctx_train),
 		Params:       int64(i.params),
 		WeightsBytes: int64(i.weights_bytes),
+		ReadBytes:    int64(i.read_bytes),
+		BodyParams:   int64(i.body_params),
+		HeadParams:   int64(i.head_params),
 	}
 }
 

@@ -113,3 +113,6 @@ func (*Context) BusyMs(int) (float64, bool) { return 0, false }
 
 // SpanMs returns false.
 func (*Context) SpanMs(int, int) (float64, bool) { return 0, false }
+
+// MeasureRoofline returns ErrNoCgo.
+func MeasureRoofline(Device, int) (Roofline, error) { return Roofline{}, ErrNoCgo }

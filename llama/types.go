@@ -40,6 +40,12 @@ type ModelInfo struct {
 	CtxTrain     int   // positions the model was trained for
 	Params       int64 // number of weights, tied matrices counted once
 	WeightsBytes int64 // of all tensors in the file
+
+	// What one token costs. All 0 for models whose tensors do not tell: with
+	// experts or recurrent layers.
+	ReadBytes  int64 // of weights read per decoded token: all but tables that are only looked up
+	BodyParams int64 // elements of the matrices in the layers; each takes two operations per token
+	HeadParams int64 // elements of the output matrix, the embedding's if tied: likewise per token with logits
 }
 
 // ModelParams says how to load a model. The zero value, with a path, loads the

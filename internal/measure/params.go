@@ -72,5 +72,6 @@ func modelInfo(i llama.ModelInfo) wire.ModelInfo {
 		Layers: i.Layers, Embd: i.Embd, Heads: i.Heads, KVHeads: i.KVHeads,
 		HeadDimK: i.HeadDimK, HeadDimV: i.HeadDimV, Vocab: i.Vocab, CtxTrain: i.CtxTrain,
 		Params: i.Params, WeightsBytes: i.WeightsBytes, FileType: i.FileType,
+		ReadBytes: i.ReadBytes, BodyParams: i.BodyParams, HeadParams: i.HeadParams,
 	}
 }

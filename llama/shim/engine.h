@@ -35,4 +35,12 @@ int32_t argmax(const float *x, int64_t n);
 // logits on the device.
 llama_sampler *greedy_in_graph();
 
+// What the weights cost a token: bytes read, and elements of the matrices that
+// are multiplied with, in the layers and at the output. All 0 when the tensors
+// do not tell, because a token does not pass through each of them once.
+struct token_cost {
+    int64_t read_bytes = 0, body_params = 0, head_params = 0;
+};
+token_cost cost_of(const llama_model *model);
+
 } // namespace pb

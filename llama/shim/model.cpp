@@ -100,6 +100,10 @@ bool pb_model_info_get(const pb_model *m, pb_model_info *out, pb_error *err) {
         out->synthetic = meta(model, "phasebench.synthetic") == "true";
         out->params = static_cast<int64_t>(llama_model_n_params(model));
         out->weights_bytes = static_cast<int64_t>(llama_model_size(model));
+        const pb::token_cost cost = pb::cost_of(model);
+        out->read_bytes = cost.read_bytes;
+        out->body_params = cost.body_params;
+        out->head_params = cost.head_params;
         return true;
     });
 }

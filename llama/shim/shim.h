@@ -79,6 +79,7 @@ typedef struct {
     bool synthetic; /* the file says its weights are random */
     int64_t params;
     int64_t weights_bytes;
+    int64_t read_bytes, body_params, head_params; /* per token; 0 when the tensors do not tell */
 } pb_model_info;
 
 pb_model *pb_model_load(const pb_model_params *params, pb_error *err);
@@ -151,6 +152,19 @@ typedef struct {
 
 /* Fills at most cap entries; returns how many there are, or -1. */
 int pb_memory_get(pb_context *ctx, pb_memory *out, int cap, pb_error *err);
+
+/* ---- what a device can do at most (roofline.cpp) ---- */
+
+typedef struct pb_probe pb_probe;
+
+/* A run copies a buffer of so many bytes to another and back, copies times in
+ * all. Threads count on the CPU only, here and below. */
+pb_probe *pb_probe_copy(int device, int threads, int64_t bytes, int copies, pb_error *err);
+/* A run multiplies an n x n matrix of F16 weights with as many F32 activations. */
+pb_probe *pb_probe_matmul(int device, int threads, int n, pb_error *err);
+/* Returns when the device is idle. */
+bool pb_probe_run(pb_probe *probe, pb_error *err);
+void pb_probe_free(pb_probe *probe);
 
 /* ---- synthetic models (synth.cpp) ---- */
 #include "synth.h"
