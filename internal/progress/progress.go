@@ -64,11 +64,22 @@ func (p *Printer) Row(r *record.Record, done, total int, eta time.Duration) {
 		rep = fmt.Sprintf("launch %d %s", r.Launch, rep)
 	}
 	line := fmt.Sprintf("[%*d/%d] %s %s %s %s: ", len(fmt.Sprint(total)), done, total, r.Model, r.Backend, r.Scenario, rep)
-	if r.Status == record.StatusError {
-		p.line(line+"error: "+r.Error.Message, true)
+	p.measured(line, speed(r), r.Error, eta)
+}
+
+// Window shows an energy window that was written.
+func (p *Printer) Window(w *record.WindowRecord, eta time.Duration) {
+	line := fmt.Sprintf("%s %s %s %s window %d: ", w.Model, w.Backend, w.Scenario, w.Phase, w.Window)
+	p.measured(line, energy(w), w.Error, eta)
+}
+
+// measured shows what came out of something, or the error.
+func (p *Printer) measured(line, result string, failed *record.Error, eta time.Duration) {
+	if failed != nil {
+		p.line(line+"error: "+failed.Message, true)
 		return
 	}
-	line += speed(r)
+	line += result
 	if eta > 0 {
 		line += fmt.Sprintf(", %v left", round(eta))
 	}
@@ -122,6 +133,21 @@ func speed(r *record.Record) string {
 		parts = append(parts, fmt.Sprintf("decode %.1f tok/s", float64(r.GenTokens) / *r.DecodeMs * 1000))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// energy says what a window measured, or why it does not count.
+func energy(w *record.WindowRecord) string {
+	if !w.Valid {
+		var why []string
+		for _, r := range w.Reasons {
+			why = append(why, string(r))
+		}
+		return "not valid: " + strings.Join(why, ", ")
+	}
+	if w.JPerToken == nil {
+		return "valid"
+	}
+	return fmt.Sprintf("%.3g J/token", *w.JPerToken)
 }
 
 // round drops digits that an estimate does not have.

@@ -16,9 +16,9 @@ const (
 
 // Estimate measures one short row of a group that was checked and returns how
 // long the group's rows of a plan would take at that speed: loading, warm-ups
-// and repetitions in every launch. Longer prompts run at higher rates than the
-// probe's, so it errs on the long side. It returns 0 when no cell of the group
-// can run.
+// and repetitions in every launch, and the energy windows of the first. Longer
+// prompts run at higher rates than the probe's, so it errs on the long side. It
+// returns 0 when no cell of the group can run.
 func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher) (time.Duration, error) {
 	cells := g.running()
 	if len(cells) == 0 {
@@ -48,7 +48,7 @@ func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher)
 		perPrompt = float64(r.PrefillEndNs-r.StartNs) / probePrompt
 		perToken = float64(r.StepEndNs[len(r.StepEndNs)-1]-r.PrefillEndNs) / probeGen
 	}
-	perLaunch := float64(load)
+	perLaunch, windows := float64(load), float64(WindowTime(g, spec.Energy))
 	for _, c := range cells {
 		row := float64(c.PromptTokens)*perPrompt + float64(c.Scenario.GenTokens)*perToken
 		if c.Scenario.Decode == "uncached" {
@@ -57,6 +57,10 @@ func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher)
 			row = perPrompt * (n + 1) * (float64(c.PromptTokens) + n/2)
 		}
 		perLaunch += row * float64(g.Backend.Warmup+spec.Repetitions)
+		if spec.Energy.Covers(c.Scenario.Name) {
+			// Prefill and decode each go on past the end, which is a row for both.
+			windows += row * float64(spec.Energy.Windows)
+		}
 	}
-	return time.Duration(perLaunch * float64(spec.Launches)), nil
+	return time.Duration(perLaunch*float64(spec.Launches) + windows), nil
 }

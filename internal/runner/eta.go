@@ -6,12 +6,13 @@ import (
 	"github.com/phasebench/phasebench/internal/matrix"
 )
 
-// eta predicts how long the rows that are left will take, from those measured
-// so far: each by the mean of its own cell, else of its model and backend,
-// else of all. Loading is not in it.
+// eta predicts how long what is left will take: the rows from those measured so
+// far, each by the mean of its own cell, else of its model and backend, else of
+// all. Loading is not in it.
 type eta struct {
 	ahead map[string]*ahead // by cell
 	seen  map[string]mean   // by cell ID, by model and backend, and by "" for all
+	fixed time.Duration     // of what is left and takes a time that is known
 }
 
 type ahead struct {
@@ -24,7 +25,7 @@ type mean struct {
 	n   int
 }
 
-func newETA() eta { return eta{map[string]*ahead{}, map[string]mean{}} }
+func newETA() eta { return eta{ahead: map[string]*ahead{}, seen: map[string]mean{}} }
 
 func groupName(c *matrix.Cell) string { return c.Model.Name + "/" + c.Backend.Name }
 
@@ -54,10 +55,14 @@ func (e *eta) took(c *matrix.Cell, d time.Duration) {
 	}
 }
 
-// left returns the time that is left, 0 if nothing was measured yet.
+// left returns the time that is left, 0 if there are rows among it and none was
+// measured yet.
 func (e *eta) left() time.Duration {
-	var sum time.Duration
+	sum := e.fixed
 	for cell, a := range e.ahead {
+		if a.rows > 0 && e.seen[""].n == 0 {
+			return 0
+		}
 		for _, k := range []string{cell, a.group, ""} {
 			if m := e.seen[k]; m.n > 0 {
 				sum += m.sum / time.Duration(m.n) * time.Duration(a.rows)

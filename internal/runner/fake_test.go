@@ -24,13 +24,17 @@ type fakeEngine struct {
 	limits   []time.Duration    // that rows were given
 	need     func(wire.ContextSpec) wire.MemoryNeed
 	// row, when it is set and answers, decides about the n-th row asked for, from 1.
-	row      func(n int, q wire.Row) (wire.Reply, error, bool)
-	open     func(n int) error // decides about the n-th open, from 1
-	inspect  func(n int, q wire.Inspect) error
-	kv       func(q wire.KV) (*wire.KVReply, error)
+	row     func(n int, q wire.Row) (wire.Reply, error, bool)
+	open    func(n int) error // decides about the n-th open, from 1
+	inspect func(n int, q wire.Inspect) error
+	kv      func(q wire.KV) (*wire.KVReply, error)
+	// window, when it is set, may spoil the reply to the n-th window asked for, from 1.
+	window   func(n int, q wire.Window, a *wire.WindowReply) error
+	roofline func(q wire.Roofline) (*wire.RooflineReply, error)
 	rows     int
 	opens    int
 	inspects int
+	windows  int
 	live     int // workers launched and not closed
 	nowNs    int64
 }
@@ -113,8 +117,45 @@ func (w *fakeWorker) Call(ctx context.Context, q wire.Request) (r wire.Reply, er
 			}
 		}
 		r.Row = e.answer(*q.Row)
+	case q.Roofline != nil:
+		if r.Roofline, err = e.roofline(*q.Roofline); err != nil {
+			return refusalOrDeath(err)
+		}
+	case q.Window != nil:
+		e.windows++
+		if end, ok := ctx.Deadline(); ok {
+			e.limits = append(e.limits, time.Until(end).Round(time.Second))
+		}
+		e.log = append(e.log, fmt.Sprintf("%s of %d+%d for %g after %g ms", q.Window.Phase, q.Window.Row.PromptTokens, q.Window.Row.GenTokens, q.Window.WindowMs, q.Window.RampMs))
+		r.Window = e.repeat(*q.Window)
+		if e.window != nil {
+			if err := e.window(e.windows, *q.Window, r.Window); err != nil {
+				return refusalOrDeath(err)
+			}
+		}
 	}
 	return r, nil
+}
+
+// repeat takes as long for each repetition as answer does for the phase.
+func (e *fakeEngine) repeat(q wire.Window) *wire.WindowReply {
+	e.nowNs += 1e6
+	a := &wire.WindowReply{StartNs: e.nowNs}
+	tokens, each := []int{q.Row.GenTokens}, int64(q.Row.GenTokens)*1e6
+	if q.Phase == "prefill" {
+		tokens, each = []int{q.Row.PromptTokens, q.Row.PromptTokens - 1}, 2e6
+	} else {
+		a.TokenHash = "t"
+	}
+	for e.nowNs < a.StartNs+int64(q.RampMs*1e6) {
+		e.nowNs += each
+	}
+	for a.OpenNs = e.nowNs; e.nowNs < a.OpenNs+int64(q.WindowMs*1e6); {
+		e.nowNs += each
+		a.EndNs = append(a.EndNs, e.nowNs)
+		a.Tokens = append(a.Tokens, tokens[len(a.Tokens)%len(tokens)])
+	}
+	return a
 }
 
 func refusalOrDeath(err error) (wire.Reply, error) {
@@ -138,16 +179,26 @@ func (e *fakeEngine) answer(q wire.Row) *wire.RowReply {
 	return a
 }
 
-// rowsOf is a Sink that keeps rows in memory.
+// rowsOf is a Sink that keeps rows and windows in memory.
 type rowsOf struct {
-	rows  []record.Record
-	after func(n int) // called after the n-th row, from 1
+	rows    []record.Record
+	windows []record.WindowRecord
+	after   func(n int) // called after the n-th row or window, from 1
 }
 
 func (s *rowsOf) Append(r *record.Record) error {
 	s.rows = append(s.rows, *r)
+	return s.kept()
+}
+
+func (s *rowsOf) AppendWindow(w *record.WindowRecord) error {
+	s.windows = append(s.windows, *w)
+	return s.kept()
+}
+
+func (s *rowsOf) kept() error {
 	if s.after != nil {
-		s.after(len(s.rows))
+		s.after(len(s.rows) + len(s.windows))
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // ended.
 func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record {
 	e := engine(c.Backend)
-	rec := &record.Record{
+	return &record.Record{
 		Timestamp:  time.Now().UTC(),
 		RunID:      r.RunID,
 		CellID:     c.ID,
@@ -27,7 +27,7 @@ func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record 
 		KVTypeV:    c.KV.V,
 		DecodeMode: c.Scenario.Decode,
 		Seed:       c.Seed,
-		DeviceKind: "cpu",
+		DeviceKind: deviceKind(c.Backend),
 		EngineEnv:  c.Backend.EngineEnv(),
 		Threads:    e.Threads,
 		NBatch:     e.NBatch,
@@ -39,18 +39,32 @@ func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record 
 		Argmax:     e.Argmax,
 		Warnings:   append([]string(nil), c.Warnings...),
 	}
-	if e.Device == "cuda" {
-		rec.DeviceKind = "gpu"
-	}
-	return rec
 }
 
-// describe adds what is known since the model is open. The one-time costs and
-// the model's shape go on the first row of the worker.
+// row returns the question for a row of the cell.
+func (c *CellCheck) row() wire.Row {
+	return wire.Row{
+		Context:      c.Context,
+		PromptTokens: c.PromptTokens,
+		GenTokens:    c.Scenario.GenTokens,
+		DecodeMode:   c.Scenario.Decode,
+		Seed:         c.Seed,
+	}
+}
+
+// describe adds what is known since the model is open, and what the row is
+// measured beside. The one-time costs and the model's shape go on the first row
+// of the worker.
 func (s *session) describe(rec *record.Record) {
 	o := s.opened
 	rec.Device, rec.Threads, rec.EngineVersion = o.Device, o.Threads, o.Version
 	rec.Synthetic = o.Info.Synthetic
+	if rec.DeviceKind == "cpu" {
+		rec.AssumedCPUW = s.plan.Spec.Energy.AssumedCPUW
+	}
+	if len(s.beside) > 0 {
+		rec.Warnings = append(rec.Warnings, computes(s.beside))
+	}
 	if s.fresh {
 		s.fresh = false
 		rec.LoadMs = &o.LoadMs
@@ -64,6 +78,7 @@ func shape(i wire.ModelInfo) *record.ModelInfo {
 		Arch: i.Arch, Layers: i.Layers, Heads: i.Heads, KVHeads: i.KVHeads,
 		HeadDimK: i.HeadDimK, HeadDimV: i.HeadDimV, CtxTrain: i.CtxTrain,
 		Params: i.Params, FileType: i.FileType,
+		ReadBytes: i.ReadBytes, BodyParams: i.BodyParams, HeadParams: i.HeadParams,
 	}
 }
 
@@ -109,26 +124,27 @@ func fill(rec *record.Record, c *CellCheck, a *wire.RowReply) error {
 
 // consistent reports whether a reply's times can be what they are said to be.
 func consistent(a *wire.RowReply) error {
-	bad := func(format string, args ...any) error {
-		return refusal{"engine", "the worker's reply makes no sense: " + fmt.Sprintf(format, args...)}
-	}
 	if a.PromptTokens < 1 || a.GenTokens < 1 || len(a.StepEndNs) != a.GenTokens {
-		return bad("%d prompt tokens, %d generated in %d timed steps", a.PromptTokens, a.GenTokens, len(a.StepEndNs))
+		return nonsense("%d prompt tokens, %d generated in %d timed steps", a.PromptTokens, a.GenTokens, len(a.StepEndNs))
 	}
 	if n := len(a.StepCudaMs); n != 0 && n != a.GenTokens {
-		return bad("%d generated tokens, %d steps timed on the device", a.GenTokens, n)
+		return nonsense("%d generated tokens, %d steps timed on the device", a.GenTokens, n)
 	}
 	if a.PrefillEndNs <= a.StartNs {
-		return bad("prefill ended at %d ns, having started at %d ns", a.PrefillEndNs, a.StartNs)
+		return nonsense("prefill ended at %d ns, having started at %d ns", a.PrefillEndNs, a.StartNs)
 	}
 	last := a.PrefillEndNs
 	for i, ns := range a.StepEndNs {
 		if ns <= last {
-			return bad("decode step %d ended at %d ns, the one before at %d ns", i, ns, last)
+			return nonsense("decode step %d ended at %d ns, the one before at %d ns", i, ns, last)
 		}
 		last = ns
 	}
 	return nil
+}
+
+func nonsense(format string, args ...any) error {
+	return refusal{"engine", "the worker's reply makes no sense: " + fmt.Sprintf(format, args...)}
 }
 
 func span(pid int, a *wire.RowReply) Span {

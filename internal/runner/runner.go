@@ -19,17 +19,18 @@ import (
 type Options struct {
 	RunID    string
 	Launcher Launcher
-	Host     Host            // from Survey
-	Rows     []record.Record // of the run that is resumed, as read
+	Host     Host                  // from Survey
+	Rows     []record.Record       // of the run that is resumed, as read
+	Windows  []record.WindowRecord // likewise
 	Sink     Sink
 
 	Progress  Progress        // nil for none
 	Telemetry Telemetry       // nil for none
-	Stop      <-chan struct{} // closed to end the run after the row at hand; may be nil
+	Stop      <-chan struct{} // closed to end the run after the row or window at hand; may be nil
 
 	// MaxDeaths is how many workers a cell may cost in one launch before its
-	// rows that are left become errors without being tried; 2 when 0, so that
-	// a row is tried once more after a death.
+	// rows and windows that are left become errors without being tried; 2 when
+	// 0, so that a row is tried once more after a death.
 	MaxDeaths int
 	// RowTimeout is how long a row may take before its worker counts as hung.
 	// When 0 it is 15 minutes for the first row of a model on a backend; from
@@ -37,19 +38,24 @@ type Options struct {
 	RowTimeout time.Duration
 }
 
-// Sink keeps rows. A *record.Store is one.
+// Sink keeps rows and energy windows. A *record.Store is one. It is used by one
+// goroutine.
 type Sink interface {
-	// Append returns when r is safe. It is called by one goroutine.
+	// Append returns when r is safe.
 	Append(r *record.Record) error
+	// AppendWindow returns when w is safe.
+	AppendWindow(w *record.WindowRecord) error
 }
 
-// Progress is told what happens, by one goroutine and never while a row is
-// being measured.
+// Progress is told what happens, by one goroutine and never while a row or a
+// window is being measured.
 type Progress interface {
 	// Start is told how many rows the plan has and how many of them are done.
 	Start(done, total int)
 	// Row is told each row that was written. eta is 0 if nothing is known.
 	Row(r *record.Record, done, total int, eta time.Duration)
+	// Window is told each energy window that was written.
+	Window(w *record.WindowRecord, eta time.Duration)
 	// Note is told what no row says.
 	Note(text string)
 }
@@ -87,22 +93,30 @@ type Summary struct {
 	OK, Skipped, Errors int // of them, by how they ended
 	Warmups             int // warm-up rows measured now
 	Deaths              int // workers that died now
-	Interrupted         bool
-	BusyMs              float64 // the engine loaded, warmed up or measured, now
-	WallMs              float64 // from start to end, now
+
+	// Energy windows of cells with an ok row: measured now, failed for now, and
+	// not tried yet, which are some only after an interruption.
+	Windows, WindowErrors, WindowsMissing int
+
+	Interrupted bool
+	BusyMs      float64 // the engine loaded, warmed up or measured, now
+	WallMs      float64 // from start to end, now
 }
 
 // Missing returns the number of planned rows that have not ended in any way,
-// which is not 0 only after an interruption.
+// which is not 0 only when the run ended early.
 func (s Summary) Missing() int { return s.Planned - s.OK - s.Skipped - s.Errors }
 
 // errStopped ends a run between two rows.
 var errStopped = errors.New("stopped")
 
-// Run runs what is missing of a plan. It returns an error only if rows cannot
-// be kept; everything else that goes wrong is in the rows and the Summary. It
-// ends early, with Interrupted set, when Options.Stop is closed (after the row
-// at hand) and when ctx ends (at once; the row at hand is lost).
+// Run runs what is missing of a plan: rows, then, in the first launch, the
+// energy windows of the same cells in the same worker. It returns an error only
+// if rows cannot be kept and, as a *ForeignError, if the matrix forbids to go on
+// beside other processes on the GPU; everything else that goes wrong is in the
+// rows and the Summary. It ends early, with Interrupted set, when Options.Stop
+// is closed (after the row or window at hand) and when ctx ends (at once; what
+// was at hand is lost).
 func Run(ctx context.Context, plan *matrix.Plan, opts Options) (Summary, error) {
 	r := newRun(plan, opts)
 	start := time.Now()
@@ -121,6 +135,7 @@ func Run(ctx context.Context, plan *matrix.Plan, opts Options) (Summary, error) 
 			r.sum.Errors++
 		}
 	}
+	r.countWindows()
 	return r.sum, err
 }
 
@@ -135,6 +150,10 @@ type run struct {
 	count  int                          // planned keys in ended
 	tokens map[string]tokens            // by cell
 	eta    eta
+
+	timed   map[string]*timed         // by cell
+	windows map[record.WindowKey]bool // those that have ended, and whether they were measured
+	gate    gate
 }
 
 // tokens is what a cell sampled when it was first measured.
@@ -148,6 +167,8 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 		ended:   map[record.Key]record.Record{},
 		tokens:  map[string]tokens{},
 		eta:     newETA(),
+		timed:   map[string]*timed{},
+		windows: map[record.WindowKey]bool{},
 	}
 	if r.MaxDeaths == 0 {
 		r.MaxDeaths = 2
@@ -155,6 +176,7 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 	if r.Progress == nil {
 		r.Progress = silent{}
 	}
+	r.gate = gate{policy: plan.Spec.Energy.Foreign, telemetry: opts.Telemetry, stop: opts.Stop, note: r.Progress.Note}
 	planned := map[record.Key]bool{}
 	for _, k := range r.keys() {
 		planned[k] = true
@@ -168,6 +190,13 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 	}
 	for i := range opts.Rows {
 		r.checkTokens(&opts.Rows[i])
+	}
+	for i := range latest {
+		r.takeRates(&latest[i])
+	}
+	for i := range opts.Windows {
+		w := &opts.Windows[i]
+		r.windows[w.Key()] = w.Error == nil
 	}
 	return r
 }
@@ -200,7 +229,7 @@ func (r *run) all(ctx context.Context) error {
 	r.Progress.Start(r.count, r.sum.Planned)
 	var groups []GroupCheck
 	for _, g := range group(r.plan) {
-		if r.groupMissing(&g) {
+		if r.groupMissing(&g) || r.windowsMissing(&g) {
 			groups = append(groups, g)
 		}
 	}
@@ -212,6 +241,7 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
+	r.noteUnpowered(groups)
 	cpuLast(groups)
 	limits := make([]rowLimit, len(groups))
 	for launch := range r.plan.Spec.Launches {
@@ -241,6 +271,9 @@ func (r *run) settle(g *GroupCheck) error {
 	var reasons []string
 	for i := range g.Cells {
 		c := &g.Cells[i]
+		if c.runs() {
+			r.eta.fixed += time.Duration(len(r.missingWindows(&c.Cell))) * r.windowTime(&c.Cell)
+		}
 		for launch := range r.plan.Spec.Launches {
 			missing := r.missing(c, launch)
 			if c.runs() {
@@ -280,8 +313,17 @@ func (r *run) settle(g *GroupCheck) error {
 
 // launch measures what is missing of a group in one launch.
 func (r *run) launch(ctx context.Context, g *GroupCheck, launch int, limit *rowLimit) error {
+	if !r.anythingIn(g, launch) {
+		return nil
+	}
 	s := &session{run: r, group: g, launch: launch, limit: limit, deaths: map[string]deaths{}}
 	defer s.close()
+	if g.Backend.Device == "cuda" {
+		var err error
+		if s.beside, err = r.gate.pass(ctx); err != nil {
+			return err
+		}
+	}
 	for rep := range r.plan.Spec.Repetitions {
 		for i := range g.Cells {
 			c := &g.Cells[i]
@@ -296,12 +338,27 @@ func (r *run) launch(ctx context.Context, g *GroupCheck, launch int, limit *rowL
 			}
 		}
 	}
-	return nil
+	if launch > 0 {
+		return nil
+	}
+	return s.measureWindows(ctx)
 }
 
-func (r *run) stopped(ctx context.Context) bool {
+// anythingIn reports whether anything is left to measure of a group in a launch.
+func (r *run) anythingIn(g *GroupCheck, launch int) bool {
+	for _, c := range g.running() {
+		if r.missing(c, launch) > 0 {
+			return true
+		}
+	}
+	return launch == 0 && r.windowsMissing(g)
+}
+
+func (r *run) stopped(ctx context.Context) bool { return stopped(ctx, r.Stop) }
+
+func stopped(ctx context.Context, stop <-chan struct{}) bool {
 	select {
-	case <-r.Stop:
+	case <-stop:
 		return true
 	case <-ctx.Done():
 		return true
@@ -321,6 +378,7 @@ func (r *run) write(rec *record.Record) error {
 		}
 	} else {
 		r.end(rec)
+		r.takeRates(rec)
 	}
 	r.Progress.Row(rec, r.count, r.sum.Planned, r.eta.left())
 	return nil
@@ -365,4 +423,5 @@ type silent struct{}
 
 func (silent) Start(int, int)                              {}
 func (silent) Row(*record.Record, int, int, time.Duration) {}
+func (silent) Window(*record.WindowRecord, time.Duration)  {}
 func (silent) Note(string)                                 {}

@@ -532,7 +532,8 @@ func TestCancelLeavesNoRow(t *testing.T) {
 
 type brokenSink struct{}
 
-func (brokenSink) Append(*record.Record) error { return errors.New("disk full") }
+func (brokenSink) Append(*record.Record) error             { return errors.New("disk full") }
+func (brokenSink) AppendWindow(*record.WindowRecord) error { return errors.New("disk full") }
 
 func TestRowsThatCannotBeKeptEndTheRun(t *testing.T) {
 	e := newFake()

@@ -18,6 +18,7 @@ type session struct {
 	group  *GroupCheck
 	launch int
 	limit  *rowLimit
+	beside []string          // processes that compute on the GPU too
 	deaths map[string]deaths // by cell; under "" those while the model was opened
 	failed *record.Error     // why no worker can be had
 
@@ -41,13 +42,8 @@ func (s *session) cell(ctx context.Context, c *CellCheck, rep int) error {
 			return err
 		}
 		rec := s.newRow(c, s.launch, rep, false)
-		if s.failed != nil {
-			return s.fail(rec, s.failed)
-		}
-		if d := s.deaths[c.ID]; d.n >= s.MaxDeaths {
-			why := *d.last
-			why.Message = fmt.Sprintf("not attempted after %d worker deaths in this cell; the last: %s", d.n, why.Message)
-			return s.fail(rec, &why)
+		if why := s.givenUp(c); why != nil {
+			return s.fail(rec, why)
 		}
 		if err := s.warmUp(ctx, c); err != nil {
 			return err
@@ -59,6 +55,21 @@ func (s *session) cell(ctx context.Context, c *CellCheck, rep int) error {
 			return err
 		}
 	}
+}
+
+// givenUp says why no worker is asked for anything of a cell any more; nil if
+// one is.
+func (s *session) givenUp(c *CellCheck) *record.Error {
+	if s.failed != nil {
+		return s.failed
+	}
+	d := s.deaths[c.ID]
+	if d.n < s.MaxDeaths {
+		return nil
+	}
+	why := *d.last
+	why.Message = fmt.Sprintf("not attempted after %d worker deaths in this cell; the last: %s", d.n, why.Message)
+	return &why
 }
 
 func (s *session) fail(rec *record.Record, why *record.Error) error {
@@ -121,14 +132,9 @@ func (s *session) warmUp(ctx context.Context, c *CellCheck) error {
 func (s *session) measure(ctx context.Context, c *CellCheck, rec *record.Record) error {
 	s.describe(rec)
 	start := time.Now()
-	reply, err := call(ctx, s.worker, wire.Request{Row: &wire.Row{
-		Context:      c.Context,
-		PromptTokens: c.PromptTokens,
-		GenTokens:    c.Scenario.GenTokens,
-		DecodeMode:   c.Scenario.Decode,
-		Seed:         c.Seed,
-		StepTimes:    rec.Warmup,
-	}}, s.rowTimeout(c))
+	row := c.row()
+	row.StepTimes = rec.Warmup
+	reply, err := call(ctx, s.worker, wire.Request{Row: &row}, s.rowTimeout(c))
 	took := time.Since(start)
 	if err != nil && ctx.Err() != nil {
 		return s.abandon()
@@ -145,6 +151,7 @@ func (s *session) measure(ctx context.Context, c *CellCheck, rec *record.Record)
 		s.checkTokens(rec)
 		if s.Telemetry != nil {
 			s.Telemetry.Annotate(rec, span(s.worker.PID(), reply.Row))
+			degrade(rec, s.plan.Spec.Energy.MaxTempC)
 		}
 		s.sum.BusyMs += *rec.TotalMs + valueOr0(rec.ContextMs)
 	}

@@ -1,0 +1,300 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/phasebench/phasebench/internal/matrix"
+	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/stats"
+	"github.com/phasebench/phasebench/internal/wire"
+)
+
+// A window is open for windowPeriods of the sensor at least, after a ramp-in of
+// rampPeriods and at least minRamp: until then the sensor tells of the time
+// before, and clocks and power of the device settle.
+const (
+	windowPeriods = 20
+	rampPeriods   = 3
+	minRamp       = 500 * time.Millisecond
+)
+
+// phases in the order in which their windows alternate.
+var phases = []string{"prefill", "decode"}
+
+// lengths returns how long the ramp-in and the window last at least.
+func lengths(e matrix.Energy, period time.Duration) (ramp, window time.Duration) {
+	asked := time.Duration(e.WindowS * float64(time.Second))
+	return max(minRamp, rampPeriods*period), max(asked, windowPeriods*period)
+}
+
+// WindowTime returns how long the energy windows of the cells of a group that
+// can run take at least, in a place where the energy of their device is told.
+func WindowTime(g *GroupCheck, e matrix.Energy) time.Duration {
+	var sum time.Duration
+	for _, c := range g.running() {
+		if e.Covers(c.Scenario.Name) {
+			ramp, window := lengths(e, 0)
+			sum += time.Duration(e.Windows*len(phases)) * (ramp + window)
+		}
+	}
+	return sum
+}
+
+// sensor returns the period of what tells the energy of a cell's device. ok is
+// false if the cell has no windows.
+func (r *run) sensor(c *matrix.Cell) (period time.Duration, ok bool) {
+	if r.Telemetry == nil || !r.plan.Spec.Energy.Covers(c.Scenario.Name) {
+		return 0, false
+	}
+	return r.Telemetry.SensorPeriod(deviceKind(c.Backend))
+}
+
+// windowTime returns how long one window of a cell takes at least.
+func (r *run) windowTime(c *matrix.Cell) time.Duration {
+	period, _ := r.sensor(c)
+	ramp, window := lengths(r.plan.Spec.Energy, period)
+	return ramp + window
+}
+
+// missingWindows returns the windows of a cell that were not measured yet, in
+// the order in which they are to be: those of one phase are separated by those
+// of the other.
+func (r *run) missingWindows(c *matrix.Cell) []record.WindowKey {
+	if _, ok := r.sensor(c); !ok {
+		return nil
+	}
+	var keys []record.WindowKey
+	for n := range r.plan.Spec.Energy.Windows {
+		for _, phase := range phases {
+			if k := (record.WindowKey{CellID: c.ID, Phase: phase, Window: n}); !r.windows[k] {
+				keys = append(keys, k)
+			}
+		}
+	}
+	return keys
+}
+
+// windowsMissing reports whether a cell of the group that was timed lacks
+// windows.
+func (r *run) windowsMissing(g *GroupCheck) bool {
+	for i := range g.Cells {
+		if c := &g.Cells[i].Cell; r.timed[c.ID] != nil && len(r.missingWindows(c)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// countWindows puts into the summary how the windows of the timed cells ended.
+func (r *run) countWindows() {
+	for i := range r.plan.Cells {
+		c := &r.plan.Cells[i]
+		if r.timed[c.ID] == nil {
+			continue
+		}
+		for _, k := range r.missingWindows(c) {
+			if _, tried := r.windows[k]; tried {
+				r.sum.WindowErrors++
+			} else {
+				r.sum.WindowsMissing++
+			}
+		}
+	}
+}
+
+// noteUnpowered tells once for each kind of device that cells which are to have
+// windows get none, since nothing tells its energy.
+func (r *run) noteUnpowered(groups []GroupCheck) {
+	told := map[string]bool{}
+	for i := range groups {
+		for _, c := range groups[i].running() {
+			kind := deviceKind(c.Backend)
+			if _, ok := r.sensor(&c.Cell); ok || told[kind] || r.Telemetry == nil || !r.plan.Spec.Energy.Covers(c.Scenario.Name) {
+				continue
+			}
+			told[kind] = true
+			r.Progress.Note("no energy windows on the " + deviceNames[kind] + ": nothing here tells its energy")
+		}
+	}
+}
+
+// deviceNames are the kinds of devices as messages call them.
+var deviceNames = map[string]string{"cpu": "CPU", "gpu": "GPU"}
+
+// deviceKind returns the kind of device, "cpu" or "gpu", that a backend runs on.
+func deviceKind(b matrix.Backend) string {
+	if b.Device == "cuda" {
+		return "gpu"
+	}
+	return "cpu"
+}
+
+// timed is what the ok rows of a cell in the first launch say, which windows
+// are held against.
+type timed struct {
+	tokens  map[string]int       // evaluated in each phase of a row
+	tokPerS map[string][]float64 // of each phase, by row
+	hash    string               // of the tokens the first row sampled
+}
+
+// takeRates takes note of a row for the windows of its cell.
+func (r *run) takeRates(rec *record.Record) {
+	if rec.Status != record.StatusOK || rec.Warmup || rec.Launch != 0 || rec.PrefillMs == nil || rec.DecodeMs == nil {
+		return
+	}
+	t := r.timed[rec.CellID]
+	if t == nil {
+		t = &timed{map[string]int{"prefill": rec.PromptTokens, "decode": rec.GenTokens}, map[string][]float64{}, rec.TokenHash}
+		r.timed[rec.CellID] = t
+	}
+	for phase, ms := range map[string]float64{"prefill": *rec.PrefillMs, "decode": *rec.DecodeMs} {
+		if ms > 0 {
+			t.tokPerS[phase] = append(t.tokPerS[phase], float64(t.tokens[phase])/ms*1e3)
+		}
+	}
+}
+
+// measureWindows measures what is missing of the energy windows of the cells
+// that were timed. A worker that was started for that, after a death or when a
+// run is resumed, is warmed up by the warm-up rows of the backend first, which
+// are recorded as such.
+func (s *session) measureWindows(ctx context.Context) error {
+	for _, c := range s.group.running() {
+		for _, k := range s.missingWindows(&c.Cell) {
+			// The period of a sensor becomes known better with time.
+			s.eta.fixed = max(s.eta.fixed-s.windowTime(&c.Cell), 0)
+			if s.timed[c.ID] == nil {
+				continue
+			}
+			if s.stopped(ctx) {
+				return errStopped
+			}
+			if err := s.window(ctx, c, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// window measures one window, once more with a fresh worker if the worker
+// dies. It returns an error only to end the run.
+func (s *session) window(ctx context.Context, c *CellCheck, k record.WindowKey) error {
+	for {
+		if err := s.start(ctx); err != nil {
+			return err
+		}
+		if why := s.givenUp(c); why != nil {
+			w := s.newWindow(c, k)
+			w.Error = why
+			return s.writeWindow(w)
+		}
+		if err := s.warmUp(ctx, c); err != nil {
+			return err
+		}
+		if s.worker == nil {
+			continue
+		}
+		if err := s.askWindow(ctx, c, k); err != nil || s.worker != nil || s.deaths[c.ID].n >= s.MaxDeaths {
+			return err
+		}
+	}
+}
+
+// askWindow asks the worker for a window and writes what became of it. The
+// worker is nil afterwards if it died.
+func (s *session) askWindow(ctx context.Context, c *CellCheck, k record.WindowKey) error {
+	w := s.newWindow(c, k)
+	w.Device, w.Synthetic = s.opened.Device, s.opened.Info.Synthetic
+	period, _ := s.sensor(&c.Cell)
+	ramp, open := lengths(s.plan.Spec.Energy, period)
+	reply, err := call(ctx, s.worker, wire.Request{Window: &wire.Window{
+		Row: c.row(), Phase: k.Phase, RampMs: inMs(ramp), WindowMs: inMs(open),
+	}}, ramp+open+s.rowTimeout(c))
+	if err != nil && ctx.Err() != nil {
+		return s.abandon()
+	}
+	if err == nil {
+		err = fillWindow(w, reply.Window, s.timed[c.ID])
+	}
+	if err != nil {
+		w.Error = failure(err, fmt.Sprintf("measuring the energy of %s of %s", k.Phase, c.ID))
+		s.bury(err, c.ID, w.Error)
+		return s.writeWindow(w)
+	}
+	s.Telemetry.Judge(w, s.worker.PID())
+	if different := k.Phase == "decode" && reply.Window.TokenHash != s.timed[c.ID].hash; different && !slices.Contains(w.Reasons, record.DifferentWork) {
+		w.Valid, w.Reasons = false, append(w.Reasons, record.DifferentWork)
+	}
+	s.sum.Windows++
+	s.sum.BusyMs += float64(w.EndNs-w.StartNs) / 1e6
+	return s.writeWindow(w)
+}
+
+// newWindow returns a window that says what was asked.
+func (r *run) newWindow(c *CellCheck, k record.WindowKey) *record.WindowRecord {
+	return &record.WindowRecord{
+		Timestamp:  time.Now().UTC(),
+		RunID:      r.RunID,
+		CellID:     c.ID,
+		Model:      c.Model.Name,
+		Backend:    c.Backend.Name,
+		Scenario:   c.Scenario.Name,
+		Phase:      k.Phase,
+		Window:     k.Window,
+		Batch:      c.Batch,
+		KVTypeK:    c.KV.K,
+		KVTypeV:    c.KV.V,
+		DecodeMode: c.Scenario.Decode,
+		DeviceKind: deviceKind(c.Backend),
+	}
+}
+
+// fillWindow puts times and rates of a reply into w, or says why the reply
+// cannot be one.
+func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error {
+	if len(a.EndNs) == 0 || len(a.Tokens) != len(a.EndNs) || a.OpenNs < a.StartNs {
+		return nonsense("%d repetitions, of %d the tokens, open at %d ns, started at %d ns", len(a.EndNs), len(a.Tokens), a.OpenNs, a.StartNs)
+	}
+	w.StartNs, w.OpenNs, w.EndNs = a.StartNs, a.OpenNs, a.EndNs[len(a.EndNs)-1]
+	w.Reps = len(a.EndNs)
+	var like []float64
+	last := a.OpenNs
+	for i, ns := range a.EndNs {
+		if ns <= last || a.Tokens[i] < 1 {
+			return nonsense("repetition %d of %d tokens ended at %d ns, the one before at %d ns", i, a.Tokens[i], ns, last)
+		}
+		if a.Tokens[i] == rows.tokens[w.Phase] {
+			like = append(like, float64(a.Tokens[i])/float64(ns-last)*1e9)
+		}
+		w.Tokens += a.Tokens[i]
+		last = ns
+	}
+	w.TokPerS = float64(w.Tokens) / float64(w.EndNs-w.OpenNs) * 1e9
+	w.TokPerSLike, w.TokPerSRows = median(like), median(rows.tokPerS[w.Phase])
+	return nil
+}
+
+// median returns nil for no values.
+func median(x []float64) *float64 {
+	m, ok := stats.Percentile(x, 50)
+	if !ok {
+		return nil
+	}
+	return &m
+}
+
+// writeWindow keeps a window and tells about it.
+func (r *run) writeWindow(w *record.WindowRecord) error {
+	if err := r.Sink.AppendWindow(w); err != nil {
+		return err
+	}
+	r.windows[w.Key()] = w.Error == nil
+	r.Progress.Window(w, r.eta.left())
+	return nil
+}
+
+func inMs(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
