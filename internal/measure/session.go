@@ -71,21 +71,11 @@ func (s *Session) Close() error {
 // Row measures once. The KV cache is empty when the clock starts. With no
 // tokens to generate it is the prefill alone.
 func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
-	if r.GenTokens < 0 {
-		return nil, fmt.Errorf("gen_tokens is %d: %w", r.GenTokens, llama.ErrBadInput)
-	}
-	c, contextMs, err := s.context(r.Context)
+	t, err := s.prepare(r)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.prompt(r.Seed, r.PromptTokens)
-	if err != nil {
-		return nil, err
-	}
-	decode := c.Generate
-	if r.DecodeMode == "uncached" {
-		decode = c.DecodeUncached
-	}
+	c := t.c
 	sampled := make([]int32, 1, r.GenTokens+1)
 	ends := make([]int64, 0, r.GenTokens)
 	onStep := func(_ int, token int32) error {
@@ -99,17 +89,13 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 	} else {
 		c.TimeOnDevice(calls, r.StepTimes)
 	}
-
-	// A collection in the middle of a phase would be time the model did not
-	// take; what the phases allocate is a few kilobytes.
-	runtime.GC()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer undisturbed()()
 
 	start := clock.NowNs()
-	sampled[0], err = c.Prefill(tokens)
+	sampled[0], err = c.Prefill(t.prompt)
 	prefillEnd := clock.NowNs()
 	if err == nil {
-		err = decode(r.GenTokens, onStep)
+		err = t.decode(t.gen, onStep)
 	}
 	if err != nil {
 		return nil, err
@@ -120,14 +106,14 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil, err
 	}
 	out := &wire.RowReply{
-		PromptTokens: len(tokens),
-		GenTokens:    r.GenTokens,
-		PromptHash:   prompt.Hash(tokens),
+		PromptTokens: len(t.prompt),
+		GenTokens:    t.gen,
+		PromptHash:   prompt.Hash(t.prompt),
 		TokenHash:    prompt.Hash(sampled),
 		StartNs:      start,
 		PrefillEndNs: prefillEnd,
 		StepEndNs:    ends,
-		ContextMs:    contextMs,
+		ContextMs:    t.contextMs,
 		KVUsedBytes:  used,
 		NCtx:         c.PaddedCtx(),
 		NBatch:       c.Params().NBatch,
@@ -144,6 +130,43 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 	}
 	out.HostPeakRSSBytes, out.HostRSSBytes, err = residentBytes()
 	return out, err
+}
+
+// trial is what a row asks for, ready to be measured.
+type trial struct {
+	c         *llama.Context
+	contextMs *float64 // when it was created for this
+	prompt    []int32
+	gen       int
+	decode    func(n int, onStep func(i int, token int32) error) error
+}
+
+func (s *Session) prepare(r wire.Row) (*trial, error) {
+	if r.GenTokens < 0 {
+		return nil, fmt.Errorf("gen_tokens is %d: %w", r.GenTokens, llama.ErrBadInput)
+	}
+	c, contextMs, err := s.context(r.Context)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.prompt(r.Seed, r.PromptTokens)
+	if err != nil {
+		return nil, err
+	}
+	t := &trial{c: c, contextMs: contextMs, prompt: tokens, gen: r.GenTokens, decode: c.Generate}
+	if r.DecodeMode == "uncached" {
+		t.decode = c.DecodeUncached
+	}
+	return t, nil
+}
+
+// undisturbed collects garbage and keeps the collector from running until
+// restore: a collection in the middle of a phase would be time the model did
+// not take, and what the phases allocate is little.
+func undisturbed() (restore func()) {
+	runtime.GC()
+	percent := debug.SetGCPercent(-1)
+	return func() { debug.SetGCPercent(percent) }
 }
 
 // deviceTimes adds what the events on the GPU's stream say, if there are any.

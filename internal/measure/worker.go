@@ -48,14 +48,18 @@ func (w *worker) answer(q wire.Request) (wire.Reply, error) {
 		err = fmt.Errorf("a model is already open in this worker: %w", llama.ErrBadInput)
 	case q.Open != nil:
 		w.session, r.Opened, err = Open(*q.Open)
-	case q.Row != nil && w.session == nil:
+	case q.Roofline != nil:
+		r.Roofline, err = Roofline(*q.Roofline)
+	case (q.Row != nil || q.Window != nil) && w.session == nil:
 		err = fmt.Errorf("no model is open: %w", llama.ErrBadInput)
 	case q.Row != nil:
 		r.Row, err = w.session.Row(*q.Row)
+	case q.Window != nil:
+		r.Window, err = w.session.Window(*q.Window)
 	default:
 		err = fmt.Errorf("empty request: %w", llama.ErrBadInput)
 	}
-	if computes := q.Row != nil || q.KV != nil; computes && errors.Is(err, llama.ErrAssert) {
+	if computes := q.Row != nil || q.KV != nil || q.Window != nil || q.Roofline != nil; computes && errors.Is(err, llama.ErrAssert) {
 		w.session = nil // freeing what those threads may be reading would crash instead
 		return r, err
 	}

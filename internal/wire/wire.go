@@ -95,7 +95,7 @@ type ModelInfo struct {
 	FileType     string `json:"file_type"`
 
 	// What one token costs a dense model, by the tensors in its file; all absent
-	// where that is not known (experts, a file in parts).
+	// where that is not known (experts, recurrent layers).
 	ReadBytes  int64 `json:"read_bytes,omitempty"`  // of weights read per decoded token: all but tables that are only looked up
 	BodyParams int64 `json:"body_params,omitempty"` // weights that every token is multiplied with, in the layers
 	HeadParams int64 `json:"head_params,omitempty"` // of the output matrix: multiplied with the tokens that have logits

@@ -1,0 +1,131 @@
+package measure
+
+import (
+	"fmt"
+
+	"github.com/phasebench/phasebench/internal/clock"
+	"github.com/phasebench/phasebench/internal/prompt"
+	"github.com/phasebench/phasebench/internal/wire"
+	"github.com/phasebench/phasebench/llama"
+)
+
+// longestMs is the most a ramp-in or a window may be asked to last, 10 min: a
+// worker answers nothing while it repeats.
+const longestMs = 10 * 60 * 1000
+
+// repetition does one phase once more and returns how many tokens it evaluated:
+// those of the prompt, or one for each decode step.
+type repetition func() (tokens int, err error)
+
+// Window repeats one phase of a row for as long as asked. Events on the GPU's
+// stream are not taken, whatever the row says.
+func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
+	if err := checkWindow(w); err != nil {
+		return nil, err
+	}
+	t, err := s.prepare(w.Row)
+	if err != nil {
+		return nil, err
+	}
+	t.c.TimeOnDevice(0, false)
+	defer undisturbed()()
+	if w.Phase == "prefill" {
+		return repeat(t.prefills(), w)
+	}
+	again, tokenHash, err := t.decodes()
+	if err != nil {
+		return nil, err
+	}
+	out, err := repeat(again, w)
+	if err != nil {
+		return nil, err
+	}
+	out.TokenHash = tokenHash()
+	return out, nil
+}
+
+func checkWindow(w wire.Window) error {
+	inRange := func(ms float64) bool { return ms >= 0 && ms <= longestMs }
+	switch {
+	case w.Phase != "prefill" && w.Phase != "decode":
+		return fmt.Errorf("phase is %q, want prefill or decode: %w", w.Phase, llama.ErrBadInput)
+	case !inRange(w.RampMs) || !inRange(w.WindowMs):
+		return fmt.Errorf("ramp_ms is %g and window_ms %g, want 0 to %d: %w", w.RampMs, w.WindowMs, longestMs, llama.ErrBadInput)
+	case w.Phase == "decode" && w.Row.GenTokens < 1:
+		return fmt.Errorf("gen_tokens is %d, a decode window needs at least 1: %w", w.Row.GenTokens, llama.ErrBadInput)
+	}
+	return nil
+}
+
+// repeat is the loop of a window: it holds at least one repetition. The clock is
+// read once for each, so that where one ends the next begins.
+func repeat(again repetition, w wire.Window) (*wire.WindowReply, error) {
+	const nsPerMs, room = 1e6, 1 << 16 // repetitions, before the lists grow
+	out := &wire.WindowReply{EndNs: make([]int64, 0, room), Tokens: make([]int, 0, room)}
+	now := clock.NowNs()
+	for out.StartNs = now; float64(now-out.StartNs) < w.RampMs*nsPerMs; now = clock.NowNs() {
+		if _, err := again(); err != nil {
+			return nil, err
+		}
+	}
+	for out.OpenNs = now; len(out.EndNs) == 0 || float64(now-out.OpenNs) < w.WindowMs*nsPerMs; {
+		tokens, err := again()
+		if err != nil {
+			return nil, err
+		}
+		now = clock.NowNs()
+		out.EndNs = append(out.EndNs, now)
+		out.Tokens = append(out.Tokens, tokens)
+	}
+	return out, nil
+}
+
+// prefills evaluates the prompt and the prompt less its last token in turns.
+// Two alike in a row would let the engine keep the graph of the first, which a
+// prefill after a decode has to build. A prompt of one token stays as it is.
+func (t *trial) prefills() repetition {
+	next, other := t.prompt, t.prompt[:max(len(t.prompt)-1, 1)]
+	return func() (int, error) {
+		t.c.Clear()
+		tokens := next
+		next, other = other, next
+		_, err := t.c.Prefill(tokens)
+		return len(tokens), err
+	}
+}
+
+// decodes evaluates the prompt once and decodes from its end each time.
+// TokenHash, as of a row, is empty when not every repetition gave the tokens of
+// the first.
+func (t *trial) decodes() (again repetition, tokenHash func() string, err error) {
+	sampled := make([]int32, 1, t.gen+1)
+	same := true
+	onStep := func(i int, token int32) error {
+		if len(sampled) == i+1 { // in the first repetition
+			sampled = append(sampled, token)
+		}
+		same = same && sampled[i+1] == token
+		return nil
+	}
+	t.c.Clear()
+	if sampled[0], err = t.c.Prefill(t.prompt); err != nil {
+		return nil, nil, err
+	}
+	end, err := t.c.Mark()
+	if err != nil {
+		return nil, nil, err
+	}
+	again = func() (int, error) {
+		if err := t.decode(t.gen, onStep); err != nil {
+			return 0, err
+		}
+		return t.gen, t.c.Rewind(end)
+	}
+	tokenHash = func() string {
+		if !same {
+			return ""
+		}
+		return prompt.Hash(sampled)
+	}
+	return again, tokenHash, nil
+}
