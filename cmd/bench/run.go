@@ -358,7 +358,7 @@ func (j *job) environment(machine environ.Machine, host runner.Host, gpu *power.
 		ConfigPath: j.setup.MatrixPath, ConfigHash: j.plan.Spec.Hash,
 	}
 	if gpu != nil {
-		env.GPUs = []environ.GPU{gpu.Describe()}
+		env.GPUs = gpu.GPUs()
 	}
 	if !j.fresh {
 		before, err := environ.Read(j.dir)

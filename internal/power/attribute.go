@@ -2,6 +2,7 @@ package power
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -10,12 +11,16 @@ import (
 	"github.com/phasebench/phasebench/internal/runner"
 )
 
-// attribute adds to a row on the GPU what samples say about it: those from one
-// interval before the row to one after it, oldest first.
+// lookback is how long before a span samples still say something about it:
+// twice the longest time between two samples with what lasts.
+const lookback = 2 * slowEvery * longestInterval
+
+// attribute adds to a row on the GPU what samples say about it: those from
+// lookback before the row to now, oldest first.
 //
 // Power belongs to a phase only if it was read inside it. Temperature, clocks
-// and throttle reasons last: a row that is over between two samples takes them
-// from the nearest one, which is less than an interval away.
+// and throttle reasons last: a row that is over between two looks at them takes
+// them from the nearest one.
 func attribute(r *record.Record, span runner.Span, samples []Sample) {
 	row := within(samples, span.StartNs, span.EndNs)
 	source := powerSource(row...)
@@ -24,19 +29,37 @@ func attribute(r *record.Record, span runner.Span, samples []Sample) {
 		Decode:  stats(within(row, span.PrefillEndNs, span.EndNs), source),
 		Source:  source,
 	}
-	if len(row) == 0 {
-		row = nearest(samples, span.StartNs, span.EndNs)
-	}
-	r.GPUTempC = mean(row, func(s *Sample) *float64 { return s.TempC })
-	r.GPUClockMHz = mean(row, func(s *Sample) *float64 { return s.SMMHz })
-	r.GPUMemClockMHz = mean(row, func(s *Sample) *float64 { return s.MemMHz })
-	r.Throttle = throttle(row).Names()
+	state := lasting(samples, span.StartNs, span.EndNs)
+	r.GPUTempC = mean(state, func(s *Sample) *float64 { return s.TempC })
+	r.GPUClockMHz = mean(state, func(s *Sample) *float64 { return s.SMMHz })
+	r.GPUMemClockMHz = mean(state, func(s *Sample) *float64 { return s.MemMHz })
+	r.Throttle = throttle(state).Names()
 
-	// What a worker holds when a row begins it held an interval before, too. In
-	// prefill it may not hold yet what it takes for decode: nothing later counts.
-	r.GPUPeakPrefillMB = peakMB(within(samples, span.StartNs-int64(interval), span.PrefillEndNs), span.PID)
-	r.GPUPeakTotalMB = peakMB(within(samples, span.StartNs-int64(interval), span.EndNs), span.PID)
+	r.GPUPeakPrefillMB = peakMB(heldIn(samples, span.StartNs, span.PrefillEndNs), span.PID)
+	r.GPUPeakTotalMB = peakMB(heldIn(samples, span.StartNs, span.EndNs), span.PID)
 }
+
+// attributeCPU adds to a row on the CPU what its energy counter says.
+func attributeCPU(r *record.Record, span runner.Span, samples []Sample) {
+	counter := seriesOf(samples, func(s *Sample) *float64 { return s.EnergyJ })
+	phase := func(startNs, endNs int64) record.PowerStats {
+		stats := record.PowerStats{NSamples: len(within(samples, startNs, endNs))}
+		// Fewer samples err by more than a fifth of the phase.
+		if watts, ok := counter.rateBetween(startNs, endNs); ok && stats.NSamples >= leastCPUSamples {
+			stats.PowerMeanW = &watts
+		}
+		return stats
+	}
+	r.PhasePower = &record.PhasePower{
+		Prefill: phase(span.StartNs, span.PrefillEndNs),
+		Decode:  phase(span.PrefillEndNs, span.EndNs),
+		Source:  sourceRAPL,
+	}
+}
+
+// leastCPUSamples is how many samples of its counter a phase on the CPU must
+// hold for its power to be told.
+const leastCPUSamples = 5
 
 // attributeIdle adds to a row on the CPU what the GPU drew meanwhile, which is
 // not what the row took.
@@ -89,8 +112,8 @@ func peakMB(samples []Sample, pid int) *float64 {
 	var peak *float64
 	for _, s := range samples {
 		for _, p := range s.procs {
-			if p.pid == pid && (peak == nil || p.usedMB > *peak) {
-				peak = &p.usedMB
+			if p.pid == pid && p.usedMB != nil && (peak == nil || *p.usedMB > *peak) {
+				peak = p.usedMB
 			}
 		}
 	}
@@ -106,12 +129,38 @@ func within(samples []Sample, startNs, endNs int64) []Sample {
 	return samples[at(startNs):at(endNs)]
 }
 
-// nearest returns the sample closest to a span that holds none; nothing if
-// there are no samples.
-func nearest(samples []Sample, startNs, endNs int64) []Sample {
-	if len(samples) == 0 {
+// lasting returns the samples inside a span that tell what lasts, and without
+// any the one that is closest to it; nothing if there is none at all.
+func lasting(samples []Sample, startNs, endNs int64) []Sample {
+	if in := slowOf(within(samples, startNs, endNs)); len(in) > 0 {
+		return in
+	}
+	all := slowOf(samples)
+	if len(all) == 0 {
 		return nil
 	}
 	away := func(s Sample) int64 { return max(startNs-s.TimeNs, s.TimeNs-endNs) }
-	return []Sample{slices.MinFunc(samples, func(a, b Sample) int { return cmp.Compare(away(a), away(b)) })}
+	return []Sample{slices.MinFunc(all, func(a, b Sample) int { return cmp.Compare(away(a), away(b)) })}
+}
+
+// heldIn returns the samples inside a span that tell what processes held, and
+// without any the last one before: a worker holds on to what it has, but may
+// not have yet what it takes afterwards.
+func heldIn(samples []Sample, startNs, endNs int64) []Sample {
+	if in := slowOf(within(samples, startNs, endNs)); len(in) > 0 {
+		return in
+	}
+	before := slowOf(within(samples, math.MinInt64, startNs))
+	return before[max(len(before)-1, 0):]
+}
+
+// slowOf returns the samples that tell what lasts.
+func slowOf(samples []Sample) []Sample {
+	var out []Sample
+	for _, s := range samples {
+		if s.slow {
+			out = append(out, s)
+		}
+	}
+	return out
 }

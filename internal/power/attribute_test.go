@@ -14,14 +14,21 @@ func at(ms float64, w float64) Sample {
 	return Sample{
 		TimeNs: int64(ms * 1e6), PowerInstantW: &w, PowerAverageW: ptr(w / 2),
 		TempC: ptr(40 + ms/10), SMMHz: ptr(1000 + ms), MemMHz: ptr(3000.0),
-		procs: []process{{7, 9e3}, {42, ms}}, // its memory grows
+		slow:  true,
+		procs: []process{{7, ptr(9e3)}, {42, &ms}}, // its memory grows
 	}
 }
 
 // noInstant is a sample of a GPU without the instant power field.
 func noInstant(s Sample) Sample { s.PowerInstantW = nil; return s }
 
-func throttled(s Sample, r Reasons) Sample { s.Throttle = r; return s }
+func throttled(s Sample, r Reasons) Sample { s.Throttle, s.slow = r, true; return s }
+
+// fastOnly is a sample without what lasts.
+func fastOnly(s Sample) Sample {
+	s.TempC, s.SMMHz, s.MemMHz, s.procs, s.slow = nil, nil, nil, nil, false
+	return s
+}
 
 func TestAttribute(t *testing.T) {
 	// A row from 100 to 200 ms with prefill up to 120.
@@ -65,6 +72,19 @@ func TestAttribute(t *testing.T) {
 				PhasePower: &phases{},
 				GPUTempC:   ptr(60.5), GPUClockMHz: ptr(1205.0), GPUMemClockMHz: ptr(3000.0),
 				GPUPeakPrefillMB: ptr(85.0), GPUPeakTotalMB: ptr(85.0),
+			},
+		},
+		{
+			"samples between two looks at what lasts: the nearest look, and memory from the one before",
+			[]Sample{at(60, 1), fastOnly(at(110, 300)), fastOnly(at(150, 600)), at(210, 2)},
+			record.Record{
+				PhasePower: &phases{
+					Source:  "instant",
+					Prefill: record.PowerStats{PowerMeanW: ptr(300.0), PowerAverageMeanW: ptr(150.0), NSamples: 1},
+					Decode:  record.PowerStats{PowerMeanW: ptr(600.0), PowerAverageMeanW: ptr(300.0), NSamples: 1},
+				},
+				GPUTempC: ptr(61.0), GPUClockMHz: ptr(1210.0), GPUMemClockMHz: ptr(3000.0),
+				GPUPeakPrefillMB: ptr(60.0), GPUPeakTotalMB: ptr(60.0),
 			},
 		},
 		{"no sample at all", nil, record.Record{PhasePower: &phases{}}},
@@ -128,12 +148,12 @@ func TestAttributeIdle(t *testing.T) {
 }
 
 func TestUpdates(t *testing.T) {
-	check := func(name string, want time.Duration, known bool, see func(u *updates)) {
+	check := func(name string, want time.Duration, see func(u *updates)) {
 		t.Helper()
 		var u updates
 		see(&u)
-		if got, ok := u.period(); got != want || ok != known {
-			t.Errorf("%s: %v, %v, want %v, %v", name, got, ok, want, known)
+		if got := u.period(); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
 	// steps polls every 20 ms a sensor that changes every period.
@@ -144,15 +164,15 @@ func TestUpdates(t *testing.T) {
 			}
 		}
 	}
-	check("100 ms", 100*time.Millisecond, true, steps(200, 100e6))
-	check("slower than seen often enough", 0, false, steps(40, 100e6))
-	check("faster than polled", 20*time.Millisecond, true, steps(200, 7e6))
-	check("stuck", 0, false, func(u *updates) {
+	check("100 ms", 100*time.Millisecond, steps(200, 100e6))
+	check("slower than seen often enough", 0, steps(40, 100e6))
+	check("faster than polled", 20*time.Millisecond, steps(200, 7e6))
+	check("stuck", 0, func(u *updates) {
 		for i := range int64(10_000) {
 			u.see(i*20e6, 5)
 		}
 	})
-	check("the same value twice now and then", 100*time.Millisecond, true, func(u *updates) {
+	check("the same value twice now and then", 100*time.Millisecond, func(u *updates) {
 		for i := range int64(400) {
 			v := i / 5
 			u.see(i*20e6, float64(v-v%7/6)) // the seventh of seven values is the sixth

@@ -7,7 +7,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -18,12 +17,12 @@ import (
 func ptr[T any](v T) *T { return &v }
 
 func TestRead(t *testing.T) {
-	g, missing := newCard().open(t)
+	g := newCard().open(t)
 	before := clock.NowNs()
-	got, err := g.Read()
+	got, err := g.Read(true)
 	after := clock.NowNs()
-	if err != nil || len(missing) > 0 {
-		t.Fatal(err, missing)
+	if err != nil || len(g.missing) > 0 {
+		t.Fatal(err, g.missing)
 	}
 	if got.TimeNs < before || got.TimeNs > after {
 		t.Errorf("time %d, was read between %d and %d", got.TimeNs, before, after)
@@ -31,15 +30,16 @@ func TestRead(t *testing.T) {
 	got.TimeNs = 1
 	// NVML: mW, mJ, bytes.
 	want := Sample{
-		TimeNs: 1, GPU: busID, PowerInstantW: ptr(650.5), PowerAverageW: ptr(400.25), EnergyJ: ptr(123456789012.345),
+		TimeNs: 1, Source: "nvml", GPU: busID, PowerInstantW: ptr(650.5), PowerAverageW: ptr(400.25), EnergyJ: ptr(123456789012.345),
 		TempC: ptr(51.0), SMMHz: ptr(1980.0), MemMHz: ptr(3201.0), Throttle: 4, UtilPct: ptr(97.0),
-		procs: []process{{42, 2500}}, // of process 43 the driver cannot tell
+		slow:  true,
+		procs: []process{{42, ptr(2500.0)}, {43, nil}}, // of process 43 the driver cannot tell the memory
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	line, err := json.Marshal(got)
-	if want := `{"t_ns":1,"gpu":"0000:1b:00.0","power_instant_w":650.5,"power_average_w":400.25,"energy_j":123456789012.345,` +
+	if want := `{"t_ns":1,"source":"nvml","gpu":"0000:1b:00.0","power_instant_w":650.5,"power_average_w":400.25,"energy_j":123456789012.345,` +
 		`"temp_c":51,"sm_mhz":1980,"mem_mhz":3201,"throttle":["sw_power_cap"],"util_pct":97}`; err != nil || string(line) != want {
 		t.Errorf("line %s, %v\nwant %s", line, err, want)
 	}
@@ -56,15 +56,12 @@ func TestWhatAGPULacksIsAbsent(t *testing.T) {
 		{"field call fails", func(c *card) {
 			c.GetFieldValuesFunc = func([]nvml.FieldValue) nvml.Return { return unsupported }
 		}, "instant power", func(s Sample) bool { return s.PowerInstantW == nil && *s.PowerAverageW == 400.25 }},
-		{"field fails", func(c *card) {
-			c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return {
-				f[0].NvmlReturn = uint32(unsupported)
-				return nvml.SUCCESS
-			}
-		}, "instant power", func(s Sample) bool { return s.PowerInstantW == nil }},
+		{"field fails", func(c *card) { c.GetFieldValuesFunc = fields(nil) }, "instant power", func(s Sample) bool { return s.PowerInstantW == nil }},
 		{"field of a type that holds no power", func(c *card) {
 			c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return {
-				f[0].ValueType = uint32(nvml.VALUE_TYPE_SIGNED_LONG_LONG)
+				for i := range f {
+					f[i].ValueType = uint32(nvml.VALUE_TYPE_SIGNED_LONG_LONG)
+				}
 				return nvml.SUCCESS
 			}
 		}, "instant power", func(s Sample) bool { return s.PowerInstantW == nil }},
@@ -86,9 +83,9 @@ func TestWhatAGPULacksIsAbsent(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCard()
 			tc.change(c)
-			g, missing := c.open(t)
-			s, err := g.Read()
-			if got := strings.Join(missing, ", "); err != nil || got != tc.missing || !tc.lacks(s) {
+			g := c.open(t)
+			s, err := g.Read(true)
+			if got := g.missingNames(); err != nil || got != tc.missing || !tc.lacks(s) {
 				t.Errorf("missing %q, want %q; %+v, %v", got, tc.missing, s, err)
 			}
 		})
@@ -101,31 +98,70 @@ func TestFieldTypes(t *testing.T) {
 		nvml.VALUE_TYPE_UNSIGNED_LONG_LONG: 78_000,
 		nvml.VALUE_TYPE_DOUBLE:             math.Float64bits(78_000),
 	} {
-		c := newCard()
-		c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return {
-			f[0].ValueType = uint32(typ)
-			binary.NativeEndian.PutUint64(f[0].Value[:], bits)
-			return nvml.SUCCESS
+		f := nvml.FieldValue{ValueType: uint32(typ)}
+		binary.NativeEndian.PutUint64(f.Value[:], bits)
+		if v, ret := number(&f); ret != nvml.SUCCESS || v != 78_000 {
+			t.Errorf("type %d: %v, %v", typ, v, ret)
 		}
-		if w, ret := field(c, nvml.FI_DEV_POWER_INSTANT, 1e-3); ret != nvml.SUCCESS || *w != 78 {
-			t.Errorf("type %d: %v, %v", typ, w, ret)
+	}
+}
+
+// calls counts the calls of a card for each quantity.
+type calls struct{ fields, power, energy, temp int }
+
+func (c *card) counting() *calls {
+	var n calls
+	askFields, power, energy, temp := c.GetFieldValuesFunc, c.GetPowerUsageFunc, c.GetTotalEnergyConsumptionFunc, c.GetTemperatureFunc
+	c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return { n.fields++; return askFields(f) }
+	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { n.power++; return power() }
+	c.GetTotalEnergyConsumptionFunc = func() (uint64, nvml.Return) { n.energy++; return energy() }
+	c.GetTemperatureFunc = func(s nvml.TemperatureSensors) (uint32, nvml.Return) { n.temp++; return temp(s) }
+	return &n
+}
+
+func TestOneCallForAllFields(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		fields map[uint32]uint64
+		lacks  string
+		want   calls
+	}{
+		{"all fields", map[uint32]uint64{186: 650_500, 185: 400_250, 83: 123_456_789_012_345}, "", calls{fields: 1}},
+		{"no average", map[uint32]uint64{186: 650_500, 83: 123_456_789_012_345}, "", calls{fields: 1, power: 1}},
+		{"none", nil, "", calls{power: 1, energy: 1}},
+		{"old library", nil, "nvmlDeviceGetFieldValues", calls{power: 1, energy: 1}},
+	} {
+		c := newCard()
+		c.GetFieldValuesFunc = fields(tc.fields)
+		c.lacks = []string{tc.lacks}
+		g := c.open(t)
+		n := c.counting()
+		s, err := g.Read(false)
+		if err != nil || *n != tc.want || *s.PowerAverageW != 400.25 || *s.EnergyJ != 123456789012.345 {
+			t.Errorf("%s: %+v, want %+v; %+v, %v", tc.name, *n, tc.want, s, err)
+		}
+		if s.slow || s.TempC != nil || s.procs != nil {
+			t.Errorf("%s: what lasts without being asked for: %+v", tc.name, s)
+		}
+		if g.Read(true); n.temp != 1 {
+			t.Errorf("%s: temperature asked for %d times", tc.name, n.temp)
 		}
 	}
 }
 
 func TestReadThatFails(t *testing.T) {
 	c := newCard()
-	g, _ := c.open(t)
+	g := c.open(t)
 	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_UNKNOWN }
-	if s, err := g.Read(); err != nil || s.PowerAverageW != nil || s.TempC == nil {
+	if s, err := g.Read(true); err != nil || s.PowerAverageW != nil || s.TempC == nil {
 		t.Errorf("one quantity failed: %+v, %v", s, err)
 	}
 	c.GetTemperatureFunc = func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }
-	if _, err := g.Read(); !errors.Is(err, errLost) {
+	if _, err := g.Read(true); !errors.Is(err, errLost) {
 		t.Errorf("lost: %v", err)
 	}
 	only := &gpu{dev: c, fast: fast[2:]} // average power
-	if _, err := only.Read(); err == nil || errors.Is(err, errLost) || err.Error() != "average power: ERROR_UNKNOWN" {
+	if _, err := only.Read(true); err == nil || errors.Is(err, errLost) || err.Error() != "average power: ERROR_UNKNOWN" {
 		t.Errorf("everything failed: %v", err)
 	}
 }

@@ -8,20 +8,24 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // File is the name of the samples' file in a run's folder: one Sample a line.
 const File = "power_samples.jsonl"
 
 // maxFileBytes is how large the file gets: about two and a half hours of one
-// GPU.
+// GPU that is sampled every 20 ms.
 const maxFileBytes = 64 << 20
 
 // sampleLog keeps samples in a file of bounded size. Losing the last of them
-// with the machine costs no row, so they are buffered between rows.
+// with the machine costs no row, so they are buffered between rows. The
+// sources share it.
 type sampleLog struct {
-	path  string
-	f     *os.File
+	path string
+	f    *os.File
+
+	mu    sync.Mutex
 	w     *bufio.Writer
 	left  int64
 	ended bool
@@ -54,6 +58,8 @@ func openLog(dir string, limit int64) (*sampleLog, error) {
 // add writes a sample. The error, of which there is at most one, says why no
 // more will be written.
 func (l *sampleLog) add(s Sample) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.ended {
 		return nil
 	}
@@ -73,6 +79,8 @@ func (l *sampleLog) add(s Sample) error {
 
 // flush hands what was added to the operating system.
 func (l *sampleLog) flush() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.ended {
 		return nil
 	}

@@ -28,7 +28,7 @@ type card struct {
 
 func newCard() *card {
 	c := &card{}
-	c.GetFieldValuesFunc = milliwatts(650_500)
+	c.GetFieldValuesFunc = fields(map[uint32]uint64{186: 650_500})
 	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 400_250, nvml.SUCCESS }
 	c.GetTotalEnergyConsumptionFunc = func() (uint64, nvml.Return) { return 123_456_789_012_345, nvml.SUCCESS }
 	c.GetTemperatureFunc = func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 51, nvml.SUCCESS }
@@ -45,14 +45,26 @@ func newCard() *card {
 	return c
 }
 
-// milliwatts answers for the instant power field as NVML does.
-func milliwatts(v uint32) func([]nvml.FieldValue) nvml.Return {
-	return func(f []nvml.FieldValue) nvml.Return {
-		f[0].ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_INT)
-		if f[0].FieldId != 186 || f[0].ScopeId != 0 {
-			f[0].NvmlReturn = uint32(nvml.ERROR_INVALID_ARGUMENT)
+// fields answers for fields of the GPU alone as NVML does, in mW or mJ; those
+// that are not there are not supported.
+func fields(values map[uint32]uint64) func([]nvml.FieldValue) nvml.Return {
+	return func(asked []nvml.FieldValue) nvml.Return {
+		for i := range asked {
+			f := &asked[i]
+			v, known := values[f.FieldId]
+			switch {
+			case !known:
+				f.NvmlReturn = uint32(nvml.ERROR_NOT_SUPPORTED)
+			case f.ScopeId != 0:
+				f.NvmlReturn = uint32(nvml.ERROR_INVALID_ARGUMENT)
+			case v > math.MaxUint32:
+				f.ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_LONG_LONG)
+				binary.NativeEndian.PutUint64(f.Value[:], v)
+			default:
+				f.ValueType = uint32(nvml.VALUE_TYPE_UNSIGNED_INT)
+				binary.NativeEndian.PutUint32(f.Value[:], uint32(v))
+			}
 		}
-		binary.NativeEndian.PutUint32(f[0].Value[:], v)
 		return nvml.SUCCESS
 	}
 }
@@ -60,8 +72,14 @@ func milliwatts(v uint32) func([]nvml.FieldValue) nvml.Return {
 // lib is the driver's library of a machine with this card.
 func (c *card) lib() nvml.Interface {
 	return &mock.Interface{
-		InitFunc:                   func() nvml.Return { return c.init },
-		ShutdownFunc:               func() nvml.Return { c.shut++; return nvml.SUCCESS },
+		InitFunc:     func() nvml.Return { return c.init },
+		ShutdownFunc: func() nvml.Return { c.shut++; return nvml.SUCCESS },
+		SystemGetProcessNameFunc: func(pid int) (string, nvml.Return) {
+			if pid == 43 {
+				return "", nvml.ERROR_NOT_FOUND
+			}
+			return "trainer", nvml.SUCCESS
+		},
 		SystemGetDriverVersionFunc: func() (string, nvml.Return) { return "580.95.05", nvml.SUCCESS },
 		DeviceGetHandleByPciBusIdFunc: func(id string) (nvml.Device, nvml.Return) {
 			if id != busID {
@@ -80,11 +98,11 @@ func (c *card) lib() nvml.Interface {
 	}
 }
 
-func (c *card) open(t *testing.T) (g *gpu, missing []string) {
+func (c *card) open(t *testing.T) *gpu {
 	t.Helper()
-	g, missing, err := openGPU(c.lib(), busID)
+	g, err := openGPU(c.lib(), busID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g, missing
+	return g
 }

@@ -8,70 +8,142 @@ import (
 	"time"
 )
 
-// interval is the time between two samples. The power sensors of data centre
-// GPUs get a new value every 25 to 100 ms, so that none of them is missed.
-const interval = 20 * time.Millisecond
+// The time between two samples follows the sensor: samplesPerPeriod of them
+// show each of its values and tell when it came to within a fifth of its
+// period. unknownInterval is for a sensor whose period was not learned yet.
+const (
+	samplesPerPeriod = 5
+	unknownInterval  = 20 * time.Millisecond
+	longestInterval  = 50 * time.Millisecond
+)
+
+// slowEvery is how many samples share one look at what lasts, which costs a
+// hundred times what power costs.
+const slowEvery = 10
 
 // keep is how long samples stay in memory: longer than a row may take.
 const keep = 20 * time.Minute
 
 // source is a device that can be sampled.
 type source interface {
-	// Read takes a sample. The error is errLost when there will be no more.
-	Read() (Sample, error)
+	// Read takes a sample, with what lasts if that is asked for. The error is
+	// errLost when there will be no more.
+	Read(withSlow bool) (Sample, error)
 }
 
 // sampler reads a source again and again and keeps the latest samples. Its
 // methods may be called by any goroutine.
 type sampler struct {
-	src source
-	log *sampleLog
+	src   source
+	log   *sampleLog
+	least time.Duration // between two samples
 
-	mu     sync.Mutex // held while a sample is taken: who asks sees all that were begun before
-	ring   []Sample
-	oldest int     // index in ring, 0 until that is full
-	power  updates // of the sensor
-	lost   bool
-	odd    bool     // a sample could not be taken
-	doubts []string // nobody asked for yet
+	mu            sync.Mutex // held while a sample is taken: who asks sees all that were begun before
+	kept          []Sample   // oldest first
+	turn          int        // samples until the next with what lasts
+	power, energy updates    // of the sensor and of the counter
+	lost          bool
+	paused        bool
+	odd           bool     // a sample could not be taken
+	doubts        []string // nobody asked for yet
 
-	stop chan struct{}
-	done chan struct{}
+	pause chan bool
+	stop  chan struct{}
+	done  chan struct{}
 }
 
-func newSampler(src source, log *sampleLog) *sampler {
-	return &sampler{src: src, log: log, stop: make(chan struct{}), done: make(chan struct{})}
+func newSampler(src source, log *sampleLog, least time.Duration) *sampler {
+	return &sampler{
+		src: src, log: log, least: least,
+		pause: make(chan bool), stop: make(chan struct{}), done: make(chan struct{}),
+	}
 }
 
 // run takes samples until close or until there will be no more.
 func (s *sampler) run() {
 	defer close(s.done)
-	tick := time.NewTicker(interval)
+	every := unknownInterval
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for s.poll() {
+		if now := s.interval(); now != every {
+			every = now
+			tick.Reset(every)
+		}
 		select {
 		case <-tick.C:
+		case <-s.pause:
+			tick.Stop()
+			if !s.wait() {
+				return
+			}
+			tick.Reset(every)
 		case <-s.stop:
 			return
 		}
 	}
 }
 
-// close ends run and closes the log.
-func (s *sampler) close() error {
-	close(s.stop)
-	<-s.done
-	return s.log.close()
+// wait returns true at the end of a pause and false at the end of all.
+func (s *sampler) wait() bool {
+	for {
+		select {
+		case pause := <-s.pause:
+			if !pause {
+				return true
+			}
+		case <-s.stop:
+			return false
+		}
+	}
 }
 
-// poll takes one sample. It returns false when there will be no more.
+// setPaused ends the sampling for a while, or the pause. When it returns, no
+// sample is being taken.
+func (s *sampler) setPaused(pause bool) {
+	s.mu.Lock()
+	changed := s.paused != pause
+	s.paused = pause
+	s.mu.Unlock()
+	if !changed {
+		return
+	}
+	select {
+	case s.pause <- pause:
+	case <-s.done:
+	}
+}
+
+// close ends run.
+func (s *sampler) close() {
+	close(s.stop)
+	<-s.done
+}
+
+// poll takes the next sample. It returns false when there will be no more.
 func (s *sampler) poll() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.take() || !s.lost
+}
+
+// look takes a sample now, with what lasts. ok is false if it could not.
+func (s *sampler) look() (now Sample, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn = 0
+	if !s.take() {
+		return Sample{}, false
+	}
+	return s.kept[len(s.kept)-1], true
+}
+
+// take keeps one more sample. It returns false if there was none.
+func (s *sampler) take() bool {
 	if s.lost {
 		return false
 	}
-	now, err := s.src.Read()
+	now, err := s.src.Read(s.turn == 0)
 	if errors.Is(err, errLost) {
 		s.lost = true
 		s.doubt("%v: power, clocks, temperature and memory are not recorded from here on (dmesg says more)", err)
@@ -82,16 +154,15 @@ func (s *sampler) poll() bool {
 			s.odd = true
 			s.doubt("a sample could not be taken: %v", err)
 		}
-		return true
+		return false
 	}
-	if len(s.ring) < int(keep/interval) {
-		s.ring = append(s.ring, now)
-	} else {
-		s.ring[s.oldest] = now
-		s.oldest = (s.oldest + 1) % len(s.ring)
-	}
+	s.turn = (s.turn + 1) % slowEvery
+	s.remember(now)
 	if w := now.powerW(powerSource(now)); w != nil {
 		s.power.see(now.TimeNs, *w)
+	}
+	if now.EnergyJ != nil {
+		s.energy.see(now.TimeNs, *now.EnergyJ)
 	}
 	if err := s.log.add(now); err != nil {
 		s.doubt("%v", err)
@@ -99,17 +170,59 @@ func (s *sampler) poll() bool {
 	return true
 }
 
+// remember adds a sample and forgets the first quarter when that is too old.
+func (s *sampler) remember(now Sample) {
+	if n := len(s.kept) / 4; n > 0 && now.TimeNs-s.kept[n].TimeNs > int64(keep) {
+		s.kept = slices.Delete(s.kept, 0, n)
+	}
+	s.kept = append(s.kept, now)
+}
+
 func (s *sampler) doubt(format string, args ...any) {
 	s.doubts = append(s.doubts, fmt.Sprintf(format, args...))
+}
+
+// takeDoubts returns what came up since it was called last.
+func (s *sampler) takeDoubts() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	doubts := s.doubts
+	s.doubts = nil
+	return doubts
+}
+
+// interval returns the time between two samples, by what was learned so far.
+func (s *sampler) interval() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.intervalNow()
+}
+
+func (s *sampler) intervalNow() time.Duration {
+	power, energy := s.power.period(), s.energy.period()
+	period := min(power, energy)
+	if period == 0 {
+		period = max(power, energy)
+	}
+	if period == 0 {
+		return max(unknownInterval, s.least)
+	}
+	return min(max(period/samplesPerPeriod, s.least), longestInterval)
 }
 
 // report is what a sampler knows about a span of time.
 type report struct {
 	samples  []Sample // that are still kept, oldest first
 	lost     bool     // the GPU was lost, then or earlier
-	periodMs *float64 // between two values of the power sensor, once that was learned
-	doubts   []string // that came up since the last report
+	interval time.Duration
+	// Between two values of the power sensor and of the energy counter; 0 while
+	// that was not learned.
+	powerPeriod, energyPeriod time.Duration
 }
+
+// period returns the time between two values of whichever is slower; 0 while
+// nothing was learned.
+func (r *report) period() time.Duration { return max(r.powerPeriod, r.energyPeriod) }
 
 // report returns the samples with startNs <= time < endNs and what else there
 // is to say, and writes out the log.
@@ -119,22 +232,30 @@ func (s *sampler) report(startNs, endNs int64) report {
 	if err := s.log.flush(); err != nil {
 		s.doubt("%v", err)
 	}
-	out := report{lost: s.lost, doubts: s.doubts}
-	s.doubts = nil
-	if p, ok := s.power.period(); ok {
-		ms := float64(p) / float64(time.Millisecond)
-		out.periodMs = &ms
+	return report{
+		samples: slices.Clone(within(s.kept, startNs, endNs)), lost: s.lost, interval: s.intervalNow(),
+		powerPeriod: s.power.period(), energyPeriod: s.energy.period(),
 	}
-	// Backwards, since what is asked for has just happened.
-	for i := range s.ring {
-		at := s.ring[(s.oldest+len(s.ring)-1-i)%len(s.ring)]
-		if at.TimeNs < startNs {
-			break
-		}
-		if at.TimeNs < endNs {
-			out.samples = append(out.samples, at)
+}
+
+// await waits until a sample at or after a time was taken, or none will be, or
+// it has waited for the limit.
+func (s *sampler) await(ns int64, limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(s.interval() / 2) {
+		s.mu.Lock()
+		over := s.lost || s.paused || len(s.kept) > 0 && s.kept[len(s.kept)-1].TimeNs >= ns
+		s.mu.Unlock()
+		if over {
+			return
 		}
 	}
-	slices.Reverse(out.samples)
-	return out
+}
+
+// milliseconds returns a period in milliseconds; nil if it is not known.
+func milliseconds(period time.Duration) *float64 {
+	if period == 0 {
+		return nil
+	}
+	ms := float64(period) / float64(time.Millisecond)
+	return &ms
 }

@@ -1,10 +1,14 @@
 package power
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
@@ -14,51 +18,140 @@ import (
 	"github.com/phasebench/phasebench/internal/wire"
 )
 
-// Telemetry samples the GPU that workers use. It is a runner.Telemetry.
+// Telemetry samples the GPU that workers use, the CPU, or both. It is a
+// runner.Telemetry.
 type Telemetry struct {
-	lib     nvml.Interface
-	gpu     *gpu
-	sampler *sampler
-	told    map[string]bool // doubts that rows carry
+	lib  nvml.Interface // with gpu
+	gpu  *gpu           // nil if none is sampled
+	rapl *rapl          // nil if the CPU is not sampled
+	log  *sampleLog
+
+	gpuSampler, cpuSampler *sampler // nil without gpu or rapl
+
+	told      map[string]bool // doubts that rows carry
+	elsewhere map[string]bool // backends that may use another GPU
 }
 
-// Open begins to sample the GPU that workers use, the first CUDA device of
-// those the engine sees, into File in the folder dir. Telemetry is not worth a
-// run: where there is none it is nil, and warning says what will be missing and
-// what to do about it. There is no warning where there is no such GPU.
+// The least time between two samples of a source. A sample of RAPL is a system
+// call for each package, on a CPU that is measured; its counter moves every
+// millisecond and loses nothing by being read less often.
+const (
+	leastNVMLInterval = 5 * time.Millisecond
+	leastRAPLInterval = 20 * time.Millisecond
+)
+
+// Open begins to sample devices, which are those that workers use of what the
+// engine sees, into File in the folder dir: the first CUDA device through NVML,
+// and the CPU through RAPL. Telemetry is not worth a run: t is nil where there
+// is nothing to sample, and warning says in one line what will be missing and
+// what to do about it. It does not mention devices that are not there, nor a
+// CPU without RAPL, on which Survey has more to say.
 func Open(dir string, devices []wire.Device) (t *Telemetry, warning string) {
-	for _, d := range devices {
-		if d.Kind == "gpu" && d.Backend == "CUDA" {
-			return open(nvml.New(), dir, d)
+	return open(nvml.New(), "/sys", os.Open, dir, devices)
+}
+
+func open(lib nvml.Interface, sysRoot string, openFile opener, dir string, devices []wire.Device) (*Telemetry, string) {
+	t := &Telemetry{lib: lib, told: map[string]bool{}, elsewhere: map[string]bool{}}
+	var warnings []string
+	if i := slices.IndexFunc(devices, isCUDA); i >= 0 {
+		warnings = append(warnings, t.openGPU(devices[i])...)
+	}
+	if slices.ContainsFunc(devices, func(d wire.Device) bool { return d.Kind == "cpu" }) {
+		warnings = append(warnings, t.openCPU(sysRoot, openFile)...)
+	}
+	if t.gpu != nil || t.rapl != nil {
+		var err error
+		if t.log, err = openLog(dir, maxFileBytes); err != nil {
+			warnings = append(warnings, fmt.Sprintf("power, clocks, temperature and memory are not recorded: samples: %v", errors.Join(err, t.closeSources())))
+			t.gpu, t.rapl = nil, nil
 		}
 	}
-	return nil, ""
+	if t.gpu == nil && t.rapl == nil {
+		return nil, strings.Join(warnings, "; ")
+	}
+	if t.gpu != nil {
+		t.gpuSampler = newSampler(t.gpu, t.log, leastNVMLInterval)
+	}
+	if t.rapl != nil {
+		t.cpuSampler = newSampler(t.rapl, t.log, leastRAPLInterval)
+	}
+	for _, s := range t.samplers() {
+		go s.run()
+	}
+	return t, strings.Join(warnings, "; ")
 }
 
-func open(lib nvml.Interface, dir string, d wire.Device) (*Telemetry, string) {
-	nothing := func(doing string, err error) (*Telemetry, string) {
-		return nil, fmt.Sprintf("power, clocks, temperature and memory of the GPU are not recorded: %s: %v%s", doing, err, advice(err))
+func isCUDA(d wire.Device) bool { return d.Kind == "gpu" && d.Backend == "CUDA" }
+
+// openGPU opens a device through NVML if it can, and returns what will be
+// missing.
+func (t *Telemetry) openGPU(d wire.Device) (warnings []string) {
+	nothing := func(doing string, err error) []string {
+		return []string{fmt.Sprintf("power, clocks, temperature and memory of the GPU are not recorded: %s: %v%s", doing, err, advice(err))}
 	}
-	if ret := lib.Init(); ret != nvml.SUCCESS {
+	if ret := t.lib.Init(); ret != nvml.SUCCESS {
 		return nothing("NVML", ret)
 	}
-	g, missing, err := openGPU(lib, d.PCIBusID)
+	g, err := openGPU(t.lib, d.PCIBusID)
 	if err != nil {
-		lib.Shutdown()
+		t.lib.Shutdown()
 		return nothing(fmt.Sprintf("NVML, %s at PCI bus id %q", d.Name, d.PCIBusID), err)
 	}
-	log, err := openLog(dir, maxFileBytes)
-	if err != nil {
-		lib.Shutdown()
-		return nothing("samples", err)
+	t.gpu = g
+	if len(g.missing) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s does not tell its %s: not recorded", d.Name, g.missingNames()))
 	}
-	warning := ""
-	if len(missing) > 0 {
-		warning = fmt.Sprintf("%s does not tell its %s: not recorded", d.Name, strings.Join(missing, ", "))
+	return warnings
+}
+
+// openCPU opens RAPL if it can, and returns what will be missing.
+func (t *Telemetry) openCPU(sysRoot string, openFile opener) (warnings []string) {
+	r, err := openRAPL(sysRoot, openFile)
+	if err == nil {
+		t.rapl = r
+		return nil
 	}
-	t := &Telemetry{lib: lib, gpu: g, sampler: newSampler(g, log), told: map[string]bool{}}
-	go t.sampler.run()
-	return t, warning
+	if errors.Is(err, errNoRAPL) {
+		return nil
+	}
+	warning := fmt.Sprintf("the CPU's power is not recorded: %v", err)
+	var u *unmeasured
+	if errors.As(err, &u) && u.fix != "" {
+		warning += "; " + u.fix
+	}
+	return []string{warning}
+}
+
+// samplers returns those that run.
+func (t *Telemetry) samplers() []*sampler {
+	return slices.DeleteFunc([]*sampler{t.gpuSampler, t.cpuSampler}, func(s *sampler) bool { return s == nil })
+}
+
+// samplerOf returns what samples a kind of device; nil if nothing does.
+func (t *Telemetry) samplerOf(deviceKind string) *sampler {
+	switch deviceKind {
+	case "gpu":
+		return t.gpuSampler
+	case "cpu":
+		return t.cpuSampler
+	}
+	return nil
+}
+
+// Pause ends all sampling until Resume, so that its cost can be measured. When
+// it returns, no sample is being taken. Rows and windows of that time carry
+// nothing.
+func (t *Telemetry) Pause() {
+	for _, s := range t.samplers() {
+		s.setPaused(true)
+	}
+}
+
+// Resume goes on with what Pause ended.
+func (t *Telemetry) Resume() {
+	for _, s := range t.samplers() {
+		s.setPaused(false)
+	}
 }
 
 // advice says what to do about an error of NVML.
@@ -82,27 +175,43 @@ func advice(err error) string {
 
 // Annotate adds what was sampled while an ok row was measured.
 func (t *Telemetry) Annotate(r *record.Record, span runner.Span) {
-	seen := t.sampler.report(span.StartNs-int64(interval), span.EndNs+int64(interval))
-	r.Warnings = append(r.Warnings, seen.doubts...)
-	if seen.lost {
+	for _, s := range t.samplers() {
+		r.Warnings = append(r.Warnings, s.takeDoubts()...)
+	}
+	if r.DeviceKind == "cpu" && t.cpuSampler != nil {
+		seen := t.cpuSampler.report(span.StartNs-int64(lookback), math.MaxInt64)
+		attributeCPU(r, span, seen.samples)
+		r.PhasePower.SensorPeriodMs = milliseconds(seen.energyPeriod)
+	}
+	if t.gpuSampler == nil {
 		return
 	}
-	if r.DeviceKind != "gpu" {
+	seen := t.gpuSampler.report(span.StartNs-int64(lookback), math.MaxInt64)
+	switch {
+	case seen.lost:
+	case r.DeviceKind != "gpu":
 		attributeIdle(r, span, seen.samples)
-		return
-	}
-	for _, name := range []string{"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"} {
-		if _, set := r.EngineEnv[name]; set {
-			t.tell(r, "power, clocks, temperature and memory of the GPU are not recorded: the backend's env sets "+name+", so it may use another GPU than the one that is sampled; set it for bench itself")
-			return
+	case !t.otherGPU(r):
+		attribute(r, span, seen.samples)
+		r.PhasePower.SensorPeriodMs = milliseconds(seen.powerPeriod)
+		known := slices.ContainsFunc(seen.samples, func(s Sample) bool { return s.procs != nil })
+		if known && r.GPUPeakTotalMB == nil {
+			t.tell(r, "the GPU memory of the worker process is not recorded: NVML does not list it under its process id; in a container, share the host's ids (docker run --pid=host)")
 		}
 	}
-	attribute(r, span, seen.samples)
-	r.PhasePower.SensorPeriodMs = seen.periodMs
-	known := slices.ContainsFunc(seen.samples, func(s Sample) bool { return s.procs != nil })
-	if known && r.GPUPeakTotalMB == nil {
-		t.tell(r, "the GPU memory of the worker process is not recorded: NVML does not list it under its process id; in a container, share the host's ids (docker run --pid=host)")
+}
+
+// otherGPU tells whether a row's backend may use another GPU than the one
+// that is sampled, and says so in the row.
+func (t *Telemetry) otherGPU(r *record.Record) bool {
+	for _, name := range []string{"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"} {
+		if _, set := r.EngineEnv[name]; set {
+			t.elsewhere[r.Backend] = true
+			t.tell(r, "power, clocks, temperature and memory of the GPU are not recorded: the backend's env sets "+name+", so it may use another GPU than the one that is sampled; set it for bench itself")
+			return true
+		}
 	}
+	return false
 }
 
 // tell adds a doubt to a row unless an earlier row carries it.
@@ -113,8 +222,45 @@ func (t *Telemetry) tell(r *record.Record, doubt string) {
 	}
 }
 
-// Describe returns what is fixed about the GPU.
-func (t *Telemetry) Describe() environ.GPU {
+// unlearnedPeriod stands for a sensor whose values were not seen to change
+// often enough: the longest that is usual.
+const unlearnedPeriod = 100 * time.Millisecond
+
+// SensorPeriod returns the time between two values of what tells the energy of
+// a kind of device, "cpu" or "gpu"; ok is false when nothing tells it. It is 100
+// ms until it was learned, which a second of load is enough for.
+func (t *Telemetry) SensorPeriod(deviceKind string) (period time.Duration, ok bool) {
+	s := t.samplerOf(deviceKind)
+	if s == nil {
+		return 0, false
+	}
+	now := s.report(math.MaxInt64, math.MaxInt64)
+	return cmp.Or(now.period(), unlearnedPeriod), !now.lost
+}
+
+// Judge adds to a window what was sampled during it, and whether it is valid;
+// pid is the worker. It waits until samples two periods after the end are
+// there, but not much longer. A window that the worker could not do is left as
+// it is.
+func (t *Telemetry) Judge(w *record.WindowRecord, pid int) {
+	if w.Error != nil {
+		return
+	}
+	s := t.samplerOf(w.DeviceKind)
+	if s == nil || w.DeviceKind == "gpu" && t.elsewhere[w.Backend] {
+		judge(w, report{}, pid)
+		return
+	}
+	period, _ := t.SensorPeriod(w.DeviceKind)
+	s.await(w.EndNs+2*int64(period), 2*period+time.Second)
+	judge(w, s.report(w.OpenNs-int64(lookback), math.MaxInt64), pid)
+}
+
+// GPUs returns what is fixed about the GPU that is sampled; nothing if none is.
+func (t *Telemetry) GPUs() []environ.GPU {
+	if t.gpu == nil {
+		return nil
+	}
 	d := environ.GPU{PCIBusID: t.gpu.busID}
 	// What cannot be read stays empty.
 	if name, ret := t.gpu.dev.GetName(); ret == nvml.SUCCESS {
@@ -127,14 +273,26 @@ func (t *Telemetry) Describe() environ.GPU {
 		watts := float64(mW) / 1e3
 		d.PowerLimitW = &watts
 	}
-	return d
+	return []environ.GPU{d}
 }
 
 // Close ends the sampling.
 func (t *Telemetry) Close() error {
-	err := t.sampler.close()
-	if ret := t.lib.Shutdown(); ret != nvml.SUCCESS {
-		err = errors.Join(err, fmt.Errorf("NVML: %w", ret))
+	for _, s := range t.samplers() {
+		s.close()
+	}
+	return errors.Join(t.log.close(), t.closeSources())
+}
+
+func (t *Telemetry) closeSources() error {
+	var err error
+	if t.rapl != nil {
+		err = t.rapl.close()
+	}
+	if t.gpu != nil {
+		if ret := t.lib.Shutdown(); ret != nvml.SUCCESS {
+			err = errors.Join(err, fmt.Errorf("NVML: %w", ret))
+		}
 	}
 	return err
 }

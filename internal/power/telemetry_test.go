@@ -19,7 +19,6 @@ import (
 func TestOpenWithoutGPU(t *testing.T) {
 	for _, devices := range [][]wire.Device{
 		nil,
-		{{Name: "CPU", Kind: "cpu", Backend: "CPU"}},
 		{{Name: "Vulkan0", Kind: "gpu", Backend: "Vulkan"}},
 	} {
 		if tel, warning := Open(t.TempDir(), devices); tel != nil || warning != "" {
@@ -48,7 +47,7 @@ func TestOpenThatFails(t *testing.T) {
 			tc.change(c)
 			d := cuda0
 			d.PCIBusID = tc.busID
-			tel, warning := open(c.lib(), filepath.Join(t.TempDir(), tc.dir), d)
+			tel, warning := open(c.lib(), t.TempDir(), os.Open, filepath.Join(t.TempDir(), tc.dir), []wire.Device{d})
 			if tel != nil || !strings.Contains(warning, tc.want) || strings.Contains(warning, "\n") || c.shut != tc.shut {
 				t.Errorf("%v, %q, want %q; %d shutdowns", tel, warning, tc.want, c.shut)
 			}
@@ -69,8 +68,9 @@ func TestOpenHere(t *testing.T) {
 // telemetry watches a card; the test takes the samples.
 func telemetry(t *testing.T, c *card) *Telemetry {
 	t.Helper()
-	g, _ := c.open(t)
-	return &Telemetry{lib: c.lib(), gpu: g, sampler: newSampler(g, testLog(t, t.TempDir(), maxFileBytes)), told: map[string]bool{}}
+	g := c.open(t)
+	s := testSampler(t, g)
+	return &Telemetry{lib: c.lib(), gpu: g, gpuSampler: s, log: s.log, told: map[string]bool{}, elsewhere: map[string]bool{}}
 }
 
 // row samples n times and returns what a row of that time is told.
@@ -82,7 +82,7 @@ func (tel *Telemetry) row(n int, kind string, change ...func(*record.Record)) re
 	span := runner.Span{PID: 42, StartNs: clock.NowNs()}
 	span.PrefillEndNs = span.StartNs
 	for range n {
-		tel.sampler.poll()
+		tel.gpuSampler.poll()
 	}
 	span.EndNs = clock.NowNs() + 1
 	tel.Annotate(&r, span)
@@ -96,7 +96,7 @@ func TestAnnotate(t *testing.T) {
 		p.Prefill != (record.PowerStats{}) || p.SensorPeriodMs != nil || *got.GPUPeakTotalMB != 2500 || len(got.Warnings) > 0 {
 		t.Errorf("%+v, %+v", got, p)
 	}
-	data, err := os.ReadFile(tel.sampler.log.path)
+	data, err := os.ReadFile(tel.log.path)
 	if n := strings.Count(string(data), "\n"); err != nil || n != 3 {
 		t.Errorf("%d samples in the file after the row, %v", n, err)
 	}
@@ -114,7 +114,7 @@ func TestAnnotate(t *testing.T) {
 func TestAnnotateWithoutInstantPower(t *testing.T) {
 	c := newCard()
 	c.GetFieldValuesFunc = func([]nvml.FieldValue) nvml.Return { return nvml.ERROR_NOT_SUPPORTED }
-	tel, warning := open(c.lib(), t.TempDir(), cuda0)
+	tel, warning := open(c.lib(), "", os.Open, t.TempDir(), []wire.Device{cuda0})
 	if tel == nil || warning != "CUDA0 does not tell its instant power: not recorded" {
 		t.Fatalf("%v, %q", tel, warning)
 	}
@@ -131,7 +131,7 @@ func TestAnnotateAfterTheGPUWasLost(t *testing.T) {
 	c := newCard()
 	tel := telemetry(t, c)
 	tel.row(2, "gpu")
-	c.GetClockInfoFunc = func(nvml.ClockType) (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }
+	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }
 	var warnings []string
 	for range 3 {
 		got := tel.row(1, "gpu")
@@ -151,8 +151,11 @@ func TestAnnotateAfterTheGPUWasLost(t *testing.T) {
 
 func TestAnnotateWithAStuckCounter(t *testing.T) {
 	c := newCard()
-	watts := uint32(100_000)
-	c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return { watts += 1000; return milliwatts(watts)(f) }
+	watts := uint64(100_000)
+	c.GetFieldValuesFunc = func(f []nvml.FieldValue) nvml.Return {
+		watts += 1000
+		return fields(map[uint32]uint64{186: watts})(f)
+	}
 	tel := telemetry(t, c) // its total energy never changes
 	got := tel.row(20, "gpu")
 	// Opening it read 101 W; the samples are 102 to 121 W.
@@ -191,15 +194,15 @@ func TestAnnotateABackendThatPicksItsGPU(t *testing.T) {
 	}
 }
 
-func TestDescribe(t *testing.T) {
+func TestGPUs(t *testing.T) {
 	c := newCard()
 	tel := telemetry(t, c)
-	want := environ.GPU{PCIBusID: busID, Name: "NVIDIA H200", Driver: "580.95.05", PowerLimitW: ptr(700.0)}
-	if got := tel.Describe(); !reflect.DeepEqual(got, want) {
+	want := []environ.GPU{{PCIBusID: busID, Name: "NVIDIA H200", Driver: "580.95.05", PowerLimitW: ptr(700.0)}}
+	if got := tel.GPUs(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	c.GetEnforcedPowerLimitFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_NOT_SUPPORTED }
-	if got := tel.Describe(); got.PowerLimitW != nil {
-		t.Errorf("power limit %v", *got.PowerLimitW)
+	if got := tel.GPUs(); got[0].PowerLimitW != nil {
+		t.Errorf("power limit %v", *got[0].PowerLimitW)
 	}
 }

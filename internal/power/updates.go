@@ -10,8 +10,9 @@ import (
 type updates struct {
 	value     float64
 	polls     int
-	changedNs int64   // when the last change was seen; 0 before the first
-	gapsNs    []int64 // between changes, the latest last
+	changedNs int64         // when the last change was seen; 0 before the first
+	gapsNs    []int64       // between changes, the latest last
+	typical   time.Duration // of them
 }
 
 // A period is believed after minGaps changes; the last maxGaps count.
@@ -33,16 +34,31 @@ func (u *updates) see(ns int64, value float64) {
 			u.gapsNs = slices.Delete(u.gapsNs, 0, 1)
 		}
 		u.gapsNs = append(u.gapsNs, ns-u.changedNs)
+		u.typical = typical(u.gapsNs)
 	}
 	u.changedNs = ns
 }
 
-// period returns the median time between changes, and false while too little
-// was seen. It cannot be told below the time between two polls.
-func (u *updates) period() (time.Duration, bool) {
-	if len(u.gapsNs) < minGaps {
-		return 0, false
+// typical returns the mean of those gaps that are within half of their median:
+// a value that was the same as the one before makes a gap of two periods, and
+// seen by polls a gap is a multiple of the time between them.
+func typical(gapsNs []int64) time.Duration {
+	median := slices.Sorted(slices.Values(gapsNs))[len(gapsNs)/2]
+	sum, n := int64(0), int64(0)
+	for _, gap := range gapsNs {
+		if 2*gap > median && 2*gap < 3*median {
+			sum += gap
+			n++
+		}
 	}
-	sorted := slices.Sorted(slices.Values(u.gapsNs))
-	return time.Duration(sorted[len(sorted)/2]), true
+	return time.Duration(sum / n)
+}
+
+// period returns the typical time between changes, and 0 while too little was
+// seen. It cannot be told below the time between two polls.
+func (u *updates) period() time.Duration {
+	if len(u.gapsNs) < minGaps {
+		return 0
+	}
+	return u.typical
 }
