@@ -25,6 +25,6 @@ func degrade(rec *record.Record, maxTempC float64) {
 	}
 	if len(why) > 0 {
 		rec.Degraded = true
-		rec.Warnings = append(rec.Warnings, "degraded: "+strings.Join(why, "; "))
+		rec.Warnings = append(rec.Warnings, record.DegradedWarning+strings.Join(why, "; "))
 	}
 }

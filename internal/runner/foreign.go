@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/phasebench/phasebench/internal/matrix"
+	"github.com/phasebench/phasebench/internal/record"
 )
 
 // foreignPoll is the time between two looks at who else uses the GPU.
@@ -20,7 +21,7 @@ func (e *ForeignError) Error() string {
 }
 
 func computes(processes []string) string {
-	return "another process computes on the GPU: " + strings.Join(processes, ", ")
+	return record.ForeignWarning + ": " + strings.Join(processes, ", ")
 }
 
 // gate does what a matrix says about other processes on the GPU.

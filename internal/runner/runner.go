@@ -28,6 +28,10 @@ type Options struct {
 	Telemetry Telemetry       // nil for none
 	Stop      <-chan struct{} // closed to end the run after the row or window at hand; may be nil
 
+	// Unpowered says why nothing tells the energy of a kind of device, or
+	// nothing if it does not know; may be nil.
+	Unpowered func(deviceKind string) (why string)
+
 	// MaxDeaths is how many workers a cell may cost in one launch before its
 	// rows and windows that are left become errors without being tried; 2 when
 	// 0, so that a row is tried once more after a death.
@@ -70,7 +74,7 @@ type Telemetry interface {
 	SensorPeriod(deviceKind string) (period time.Duration, ok bool)
 	// Judge adds to a window what was sampled during it, and whether it is
 	// valid. It waits until the samples around its end are there. The window's
-	// own times, tokens and rates are filled in.
+	// own times, tokens and rates are filled in; reasons that are there stay.
 	Judge(w *record.WindowRecord, pid int)
 	// Idle watches a kind of device for a while in which nothing is asked of
 	// it. ok is false when nothing tells its power.

@@ -1,9 +1,9 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/phasebench/phasebench/internal/matrix"
@@ -112,11 +112,15 @@ func (r *run) noteUnpowered(groups []GroupCheck) {
 	for i := range groups {
 		for _, c := range groups[i].running() {
 			kind := deviceKind(c.Backend)
-			if _, ok := r.sensor(&c.Cell); ok || told[kind] || r.Telemetry == nil || !r.plan.Spec.Energy.Covers(c.Scenario.Name) {
+			if _, ok := r.sensor(&c.Cell); ok || told[kind] || !r.plan.Spec.Energy.Covers(c.Scenario.Name) {
 				continue
 			}
 			told[kind] = true
-			r.Progress.Note("no energy windows on the " + deviceNames[kind] + ": nothing here tells its energy")
+			why := "nothing here tells its energy"
+			if r.Unpowered != nil {
+				why = cmp.Or(r.Unpowered(kind), why)
+			}
+			r.Progress.Note("no energy windows on the " + deviceNames[kind] + ": " + why)
 		}
 	}
 }
@@ -225,10 +229,10 @@ func (s *session) askWindow(ctx context.Context, c *CellCheck, k record.WindowKe
 		s.bury(err, c.ID, w.Error)
 		return s.writeWindow(w)
 	}
-	s.Telemetry.Judge(w, s.worker.PID())
-	if different := k.Phase == "decode" && reply.Window.TokenHash != s.timed[c.ID].hash; different && !slices.Contains(w.Reasons, record.DifferentWork) {
-		w.Valid, w.Reasons = false, append(w.Reasons, record.DifferentWork)
+	if k.Phase == "decode" && reply.Window.TokenHash != s.timed[c.ID].hash {
+		w.Reasons = append(w.Reasons, record.DifferentWork)
 	}
+	s.Telemetry.Judge(w, s.worker.PID())
 	s.sum.Windows++
 	s.sum.BusyMs += float64(w.EndNs-w.StartNs) / 1e6
 	return s.writeWindow(w)

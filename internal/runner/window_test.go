@@ -17,7 +17,7 @@ import (
 )
 
 // meter is a Telemetry whose sensors have the given periods by kind of device.
-// It judges every window valid.
+// It finds nothing against a window.
 type meter struct {
 	unpowered
 	period map[string]time.Duration
@@ -31,7 +31,7 @@ func (m *meter) SensorPeriod(kind string) (time.Duration, bool) {
 
 func (m *meter) Judge(w *record.WindowRecord, pid int) {
 	m.pids = append(m.pids, pid)
-	w.Valid = true
+	w.Valid = len(w.Reasons) == 0
 }
 
 // windowed is spec with two windows of each phase in its scenario and, after
@@ -152,7 +152,10 @@ func TestNoWindows(t *testing.T) {
 		set  func(*matrix.Spec, *Options)
 		note string
 	}{
-		{"no telemetry", func(_ *matrix.Spec, o *Options) { o.Telemetry = nil }, ""},
+		{"no telemetry", func(_ *matrix.Spec, o *Options) { o.Telemetry = nil }, unwanted},
+		{"somebody knows why", func(_ *matrix.Spec, o *Options) {
+			o.Telemetry, o.Unpowered = nil, func(kind string) string { return "the " + kind + " is shy" }
+		}, "no energy windows on the CPU: the cpu is shy"},
 		{"no source", func(_ *matrix.Spec, o *Options) { o.Telemetry = unpowered{} }, unwanted},
 		{"only the GPU's", func(_ *matrix.Spec, o *Options) {
 			o.Telemetry = &meter{period: map[string]time.Duration{"gpu": tick}}
