@@ -58,19 +58,22 @@ type Analysis struct {
 	// kind for each kind of device.
 	DeviceRecords []record.DeviceRecord
 
-	Groups   []*Group   // groups with at least one measured row
-	Configs  []*Config  // each over its scenarios
-	Rankings []*Ranking // one per price that any configuration has
-	Models   []*Model
-	KV       []KV
-	KVPoints []Point
-	OneTime  []OneTime
-	Graphs   []Graphs // pairs of backends that differ in CUDA graphs only
-	Tests    []BackendTest
-	Uncached []Uncached // cells with and without the KV cache
-	Checks   []Check    // validation
-	Claims   []Claim    // of TR123
-	Warnings []Warning
+	Groups    []*Group   // groups with at least one measured row
+	Configs   []*Config  // each over its scenarios
+	Rankings  []*Ranking // one per price that any configuration has
+	Models    []*Model
+	KV        []KV
+	KVPoints  []Point
+	OneTime   []OneTime
+	Steps     []Steps    // spread of single decode steps
+	Rooflines []Roofline // what was used of what the devices can do
+	Degraded  []Degraded // rows that ran degraded
+	Graphs    []Graphs   // pairs of backends that differ in CUDA graphs only
+	Tests     []BackendTest
+	Uncached  []Uncached // cells with and without the KV cache
+	Checks    []Check    // validation
+	Claims    []Claim    // of TR123
+	Warnings  []Warning
 
 	deviceBytes map[string]int64
 }
@@ -97,6 +100,8 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	measured := usable(rows, &w)
 	a.Groups = groups(measured, opts.Windows, &w)
 	addWarmups(a.Groups, rows)
+	a.Steps = steps(a.Groups)
+	a.Degraded = degraded(a.Groups, &w)
 	a.Configs = configs(a.Groups)
 	if err := a.price(); err != nil {
 		return nil, err
@@ -107,6 +112,9 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	a.Packs = opts.Pricing.Packs()
 	a.Models = models(a.Groups, rows, opts.KV)
 	a.KV = kvRows(a.Groups, a.Models, &w)
+	if a.Rooflines, err = a.rooflines(); err != nil {
+		return nil, err
+	}
 	a.KVPoints = points(opts.KV, &w)
 	a.OneTime = oneTimes(rows)
 	if a.Graphs, err = a.graphPairs(); err != nil {

@@ -75,6 +75,7 @@ func backendTables() []definition {
 			fill:  fillDeviceTime,
 			notes: []string{"Host gap: the share of wall time in which the device ran no kernel of the phase, 1 - sum of kernel spans / wall. In decode it is of the rows whose steps the device timed: warm-ups, of which the first of each launch is left out, and in older runs measured rows too; timing the steps slows them down. Events/wall compares the whole phase by the two clocks in measured rows; 1 is agreement."},
 		},
+		rooflineTable(),
 	}
 }
 
@@ -128,8 +129,7 @@ func fillCaptures(a *Analysis, t *Table) error {
 
 func fillDeviceTime(a *Analysis, t *Table) error {
 	for _, g := range a.Groups {
-		prefillGap, _ := mean(g.Rows, func(r *record.Record) *float64 { return gapPct(r.PrefillCudaBusyMs, r.PrefillMs) })
-		decodeGap, stepped := mean(slices.Concat(g.Warmups, g.Rows), decodeGapPct)
+		prefillGap, decodeGap, stepped := g.hostGaps()
 		prefill, _ := mean(g.Rows, func(r *record.Record) *float64 { return over(r.PrefillCudaMs, r.PrefillMs) })
 		decode, _ := mean(g.Rows, func(r *record.Record) *float64 { return over(r.DecodeCudaMs, r.DecodeMs) })
 		if prefillGap == nil && decodeGap == nil && prefill == nil && decode == nil {
@@ -138,6 +138,14 @@ func fillDeviceTime(a *Analysis, t *Table) error {
 		t.Add(append(groupCells(g.Key), prefillGap, decodeGap, prefill, decode, len(g.Rows), stepped)...)
 	}
 	return nil
+}
+
+// hostGaps returns the mean host gap of each phase in percent, nil where the
+// device did not time it, and of how many rows that of decode is.
+func (g *Group) hostGaps() (prefill, decode *float64, stepped int) {
+	prefill, _ = mean(g.Rows, func(r *record.Record) *float64 { return gapPct(r.PrefillCudaBusyMs, r.PrefillMs) })
+	decode, stepped = mean(slices.Concat(g.Warmups, g.Rows), decodeGapPct)
+	return prefill, decode, stepped
 }
 
 // decodeGapPct is the host gap of a row's decode; nil when its steps were not

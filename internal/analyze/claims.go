@@ -59,17 +59,22 @@ func figure(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
+// span prints the values seen, from the least to the most.
+func (e *evidence) span() string {
+	lo, hi := figure(e.lo)+e.unit, figure(e.hi)+e.unit
+	if lo == hi {
+		return lo
+	}
+	return "between " + lo + " and " + hi
+}
+
 func (e *evidence) claim(number int, claim, predicate, need string) Claim {
 	c := Claim{Number: number, Claim: claim, Predicate: predicate, Status: Validated}
 	if e.n == 0 {
 		c.Status, c.Evidence = NotTestable, need
 		return c
 	}
-	span := figure(e.lo) + e.unit
-	if hi := figure(e.hi) + e.unit; hi != span {
-		span = "between " + span + " and " + hi
-	}
-	c.Evidence = fmt.Sprintf("holds for %d of %d %s, which are %s", e.n-e.bad, e.n, e.whatEach, span)
+	c.Evidence = fmt.Sprintf("holds for %d of %d %s, which are %s", e.n-e.bad, e.n, e.whatEach, e.span())
 	if e.bad > 0 {
 		c.Status = Refuted
 		c.Evidence += "; not for " + strings.Join(e.against.list, "; ")
@@ -133,7 +138,7 @@ func (a *Analysis) claims() ([]Claim, error) {
 			continue
 		}
 		own := c.Costs[0]
-		if share, ok := own.Blend.EnergyShare(); ok {
+		if share, ok := own.Blend.EnergyShare(); ok && !assumed(c.Prefill) && !assumed(c.Decode) {
 			infra.see(100*(1-share), share < 0.5, c.ConfigKey.String())
 		}
 		if own.BoughtUSD == nil {
@@ -172,20 +177,43 @@ func (a *Analysis) claims() ([]Claim, error) {
 		}
 	}
 
+	first := cached.claim(1, "KV-cached decode is cheaper than uncached", "machine time of a token without the cache over that with it exceeds 1, its interval too",
+		"no scenario with decode: uncached has a cached one of the same prompt beside it")
+	if len(a.Uncached) > 0 {
+		first.Evidence += "; " + a.growth()
+	}
 	return []Claim{
-		cached.claim(1, "KV-cached decode is cheaper than uncached", "machine time of a token without the cache over that with it exceeds 1, its interval too",
-			"no scenario with decode: uncached has a cached one of the same prompt beside it"),
+		first,
 		compile.claim(2, "Compilation speeds decode up 1.2 to 2.5 times", "decode tok/s with CUDA graphs, the compiled path here, over that without lies in [1.2, 2.5]",
 			"no pair of GPU backends differs in CUDA graphs only"),
 		gqa.claim(3, "GQA reduces KV memory 3 to 11 times against MHA", "bytes a token of each MHA model over each GQA model, f16, lie in [3, 11]",
 			"needs a model with MHA and one with GQA"),
 		infra.claim(4, "Infrastructure dominates energy in cost", "the infra part exceeds half of the blend's cost",
-			"needs power of both phases, an electricity price and the device's own rate"),
+			"needs measured energy of both phases, an electricity price and the device's own rate"),
 		cheaper.claim(5, "Own consumer hardware is 95 % cheaper than the cloud", "the blend at the device's own amortised rate costs at least 95 % less than the same speed at each on-demand tier (scenario)",
 			"the measured device has no own tier with a purchase price"),
 		exact.claim(6, "The KV memory formula is exact", "payload and formula differ by 0 bytes", "no cache was inspected, or no model's shape is known"),
 		phases.claim(7, "Prefill is 10 to 100 times cheaper than decode per token", "time, so machine cost, of a decoded token over that of a prompt token lies in [10, 100]", "no row was measured"),
 	}, err
+}
+
+// growth says how the cost of decoding without the cache grows with the context,
+// which takes two lengths to see.
+func (a *Analysis) growth() string {
+	e := evidence{unit: " times"}
+	for _, u := range a.Uncached {
+		if u.Growth != nil {
+			e.see(*u.Growth, *u.Growth > 1, fmt.Sprintf("%s, %d to %d tokens", u.Cached.ConfigKey, u.Shortest, u.Tokens))
+		}
+	}
+	if e.n == 0 {
+		return "whether the ratio grows with the context takes cells of two lengths"
+	}
+	text := fmt.Sprintf("the ratio grows with the context in %d of %d comparisons of a longer with the shortest one, to %s", e.n-e.bad, e.n, e.span())
+	if e.bad > 0 {
+		text += "; not for " + strings.Join(e.against.list, "; ")
+	}
+	return text
 }
 
 func claimTables() []definition {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/phasebench/phasebench/econ"
 )
@@ -66,25 +67,33 @@ func half(c Cost) any {
 	return c.BlendCI.Half
 }
 
-// totalIs says what a total is made of.
-func totalIs(c econ.Cost) string {
-	if c.Complete() {
-		return "infra + energy"
+// totalIs says what a total is made of, energy by what was assumed included.
+func totalIs(c econ.Cost, prefill, decode Rate) string {
+	switch {
+	case !c.Complete():
+		return "infra only"
+	case assumed(prefill) || assumed(decode):
+		return "infra + assumed energy"
 	}
-	return "infra only"
+	return "infra + energy"
+}
+
+func assumed(r Rate) bool {
+	return r.Energy != nil && strings.Contains(r.Energy.Method, MethodAssumed)
 }
 
 // totalIs says what a total of a configuration is made of, and of how many of
 // its scenarios the energy is when that is not all.
 func (c *Config) totalIs(x econ.Cost) string {
-	if !x.Complete() || c.basis() == "" {
-		return totalIs(x)
+	is := totalIs(x, c.Prefill, c.Decode)
+	if !x.Complete() || c.Basis() == "" {
+		return is
 	}
-	of := fmt.Sprint(len(c.Prefill.EnergyOf))
-	if n := len(c.Decode.EnergyOf); n != len(c.Prefill.EnergyOf) {
-		of = fmt.Sprintf("%s (prefill), %d (decode)", of, n)
+	p, d, all := len(c.Prefill.EnergyOf), len(c.Decode.EnergyOf), len(c.Scenarios)
+	if p == d {
+		return fmt.Sprintf("%s of %d/%d scenarios", is, p, all)
 	}
-	return fmt.Sprintf("%s of %s/%d scenarios", totalIs(x), of, len(c.Scenarios))
+	return fmt.Sprintf("%s of %d/%d (prefill) and %d/%d (decode) scenarios", is, p, all, d, all)
 }
 
 var priceColumns = []string{
@@ -122,8 +131,12 @@ func (r *Ranking) Table(blend string) *Table {
 	if t.constant(label) {
 		price = r.Entries[0].Cost.Label()
 	}
-	t.Title = fmt.Sprintf("$/1M tokens, %s blend, at %s, %s", blend, price, totalIs(r.Entries[0].Cost.Blend))
-	return t.without(func(i int, _ Column) bool { return i == kind || i == label && t.constant(label) })
+	total := "infra + energy"
+	if t.constant(kind) {
+		total = r.Entries[0].totalIs(r.Entries[0].Cost.Blend)
+	}
+	t.Title = fmt.Sprintf("$/1M tokens, %s blend, at %s, %s", blend, price, total)
+	return t.without(func(i int, _ Column) bool { return (i == kind || i == label) && t.constant(i) })
 }
 
 func (r *Ranking) fill(t *Table) {

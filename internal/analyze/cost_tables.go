@@ -40,7 +40,7 @@ func costTables() []definition {
 				for _, g := range a.Groups {
 					for _, c := range g.Costs {
 						t.Add(append(groupCells(g.Key), c.Label(), c.Prefill.TotalUSD(), c.Decode.TotalUSD(),
-							c.Blend.InfraUSD, c.Blend.EnergyUSD, c.Blend.TotalUSD(), half(c), totalIs(c.Blend), g.GCO2ePerM)...)
+							c.Blend.InfraUSD, c.Blend.EnergyUSD, c.Blend.TotalUSD(), half(c), totalIs(c.Blend, g.Prefill, g.Decode), g.GCO2ePerM)...)
 					}
 				}
 				return nil
@@ -72,7 +72,7 @@ func costTables() []definition {
 						if share, ok := x.Blend.EnergyShare(); ok {
 							infraPct, energyPct = 100*(1-share), 100*share
 						}
-						t.Add(append(configCells(c.ConfigKey), x.Label(), x.Blend.InfraUSD, x.Blend.EnergyUSD, total(x.Blend), infraPct, energyPct, c.basis(), a.isSynthetic(c.Model))...)
+						t.Add(append(configCells(c.ConfigKey), x.Label(), x.Blend.InfraUSD, x.Blend.EnergyUSD, total(x.Blend), infraPct, energyPct, c.Basis(), a.isSynthetic(c.Model))...)
 					}
 				}
 				return nil

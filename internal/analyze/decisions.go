@@ -138,12 +138,13 @@ func throughput(rate func(*Config) Rate) valueOf {
 	}
 }
 
-// joules is the energy of a token of the blend, times factor.
+// joules is the energy of a token of the blend, times factor, where it was
+// measured: what the user assumed wins nothing.
 func joules(factor func(a *Analysis) float64) valueOf {
 	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 		j, err := a.blendJoules(c.Prefill, c.Decode)
 		f := factor(a)
-		if err != nil || j == nil || f == 0 {
+		if err != nil || j == nil || f == 0 || assumed(c.Prefill) || assumed(c.Decode) {
 			return v, false, false, err
 		}
 		v, known = j.scaled(f)
@@ -167,10 +168,11 @@ func one(*Analysis) float64 { return 1 }
 // of the scenario in which most configurations have it, since what is too fast
 // for the sensor in the others must not be left out for that.
 func decodeEnergy() factor {
+	measured := func(g *Group) bool { return g.Decode.Energy != nil && !assumed(g.Decode) }
 	return factor{name: "least energy in decode", unit: "J/tok", needs: needsDecodePower, of: func(a *Analysis) ([]candidate, error) {
 		count, most := map[string]int{}, ""
 		for _, g := range a.Groups {
-			if g.Decode.Energy == nil || g.DecodeMode == "uncached" {
+			if !measured(g) || g.DecodeMode == "uncached" {
 				continue
 			}
 			if count[g.Scenario]++; count[g.Scenario] > count[most] {
@@ -179,7 +181,7 @@ func decodeEnergy() factor {
 		}
 		return perConfig(func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
 			g := c.group(most)
-			if g == nil || g.Decode.Energy == nil {
+			if g == nil || !measured(g) {
 				return v, false, false, nil
 			}
 			j, err := g.Decode.joules()
@@ -347,7 +349,7 @@ func decisionTables() []definition {
 				}
 				return nil
 			},
-			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it. ~: its interval overlaps that of the next. Quality of the text is not measured."},
+			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it; assumed energy is no candidate for the least. ~: its interval overlaps that of the next. Quality of the text is not measured."},
 		},
 		{
 			name: studies + "decision_matrix", section: "14.3", title: "Winner, runner-up and what to avoid", needs: "two candidates for a factor",

@@ -216,9 +216,9 @@ func (a *Analysis) idleW(g *Group) *float64 {
 	return nil
 }
 
-// basis says on which scenarios the energy in a configuration's cost rests; ""
+// Basis says on which scenarios the energy in a configuration's cost rests; ""
 // when that is all of them, or there is none.
-func (c *Config) basis() string {
+func (c *Config) Basis() string {
 	if c.Prefill.Energy == nil || c.Decode.Energy == nil {
 		return ""
 	}

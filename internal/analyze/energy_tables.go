@@ -135,7 +135,7 @@ func fillCarbon(a *Analysis, t *Table) error {
 			half := *j.Half / j.Value * grams.Value
 			grams.Half = &half
 		}
-		t.Add(append(configCells(c.ConfigKey), kwh, grams.Value, grams.Half, c.basis(), a.isSynthetic(c.Model))...)
+		t.Add(append(configCells(c.ConfigKey), kwh, grams.Value, grams.Half, c.Basis(), a.isSynthetic(c.Model))...)
 	}
 	return nil
 }

@@ -80,6 +80,8 @@ type Group struct {
 	PrefillMs, DecodeMs stats.Summary
 	TTFTMs              Quantiles  // of prefill: time to first token without tokenization
 	TPOTMs              *Quantiles // of single decode steps; nil when steps were not timed
+	Degraded            int        // rows that ran degraded; they stay in
+	ClockDrops          int        // of them, those whose clock lay below the median of the run
 	Steps               int        // decode steps behind TPOTMs
 
 	PrefillWindows, DecodeWindows *Windows // nil when there is none

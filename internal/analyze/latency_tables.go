@@ -25,11 +25,12 @@ func latencyTables() []definition {
 				col("prefill_tok_s", "prefill", "tok/s"), col("decode_tok_s", "decode", "tok/s"),
 				col("tr123_prefill_tok_s", "prefill, TR123 form", "tok/s"), col("tr123_decode_tok_s", "decode, TR123 form", "tok/s"),
 				col("prefill_power_w", "prefill", "W"), col("decode_power_w", "decode", "W"), col("gpu_temp_c", "GPU", "°C"),
-				col("degraded", "degraded", ""), col("n", "n", ""),
+				col("degraded", "degraded", ""), col("clock_drops", "clock drops", ""), col("n", "n", ""),
 			),
 			fill: fillLatencySummary,
 			notes: []string{
 				"Times are means over all rows, which mix the scenarios; their intervals show mostly that mix. tok/s: sum of tokens over sum of seconds. TR123 form: unweighted mean over scenarios of the mean rate of their rows, as 5.1 prints.",
+				fmt.Sprintf("Degraded: too hot, clocks held back, or a clock drop, an SM clock more than %d %% below the run's median on the device. Such rows stay in every figure.", clockDropPct),
 			},
 		},
 		{
@@ -43,6 +44,8 @@ func latencyTables() []definition {
 			),
 			fill: fillLatency,
 		},
+		stepsTable(),
+		degradedTable(),
 		{
 			name: studies + "not_measured", title: "Rows that were not measured", needs: "a row that was skipped or failed; there is none",
 			columns: []Column{col("rows", "rows", ""), col("cells", "cells", ""), col("status", "status", ""), blank("kind", "kind"), col("reason", "reason", "")},
@@ -169,17 +172,15 @@ func fillLatencySummary(a *Analysis, t *Table) error {
 	for _, c := range a.Configs {
 		var prefill, decode, prefillRates, decodeRates []float64
 		var temps []float64
-		degraded := 0
+		degraded, clockDrops := 0, 0
 		for _, g := range c.Groups {
+			degraded, clockDrops = degraded+g.Degraded, clockDrops+g.ClockDrops
 			var p, d []float64
 			for _, r := range g.Rows {
 				prefill, decode = append(prefill, *r.PrefillMs), append(decode, *r.DecodeMs)
 				p, d = append(p, *tokPerS(r, r.PromptTokens, r.PrefillMs)), append(d, *tokPerS(r, r.GenTokens, r.DecodeMs))
 				if r.GPUTempC != nil {
 					temps = append(temps, *r.GPUTempC)
-				}
-				if r.Degraded {
-					degraded++
 				}
 			}
 			pm, err := econ.TR123TokPerS(p)
@@ -207,7 +208,7 @@ func fillLatencySummary(a *Analysis, t *Table) error {
 			temp = s.Mean
 		}
 		t.Add(append(configCells(c.ConfigKey), ps.Mean, ps.Half, ds.Mean, ds.Half, c.Prefill.TokPerS(), c.Decode.TokPerS(), tp, td,
-			c.Prefill.watts(), c.Decode.watts(), temp, degraded, len(prefill))...)
+			c.Prefill.watts(), c.Decode.watts(), temp, degraded, clockDrops, len(prefill))...)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type Ranking struct {
 	ByTotal  bool      // ordered by infra + energy; else, since not all have energy, by infra alone
 	Entries  []Ranked  // cheapest first
 	Unpriced []*Config // without a price of this kind
+	NoEnergy []*Config // left out of a ranking by total; only ways of decoding without the cache, which are a baseline
 }
 
 // Ranked is one place of a ranking.
@@ -73,7 +74,7 @@ func (a *Analysis) rankings(w *warnings) ([]*Ranking, error) {
 }
 
 func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
-	r := &Ranking{Own: own, ByTotal: true}
+	r := &Ranking{Own: own}
 	for _, c := range a.Configs {
 		i := slices.IndexFunc(c.Costs, func(x Cost) bool { return x.Own == own })
 		if i < 0 {
@@ -81,11 +82,11 @@ func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
 			continue
 		}
 		r.Entries = append(r.Entries, Ranked{Config: c, Cost: c.Costs[i]})
-		r.ByTotal = r.ByTotal && c.Costs[i].Blend.Complete()
 	}
 	if len(r.Entries) == 0 {
 		return r, nil
 	}
+	r.decideTotal()
 	if !own {
 		r.Price = &r.Entries[0].Cost.Price
 	}
@@ -113,6 +114,30 @@ func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
 		}
 	}
 	return r, nil
+}
+
+// decideTotal decides what the order is by: infra and energy where all have both.
+// The baseline without the cache, of which energy is seldom measured, does not
+// keep it from the others.
+func (r *Ranking) decideTotal() {
+	complete := func(e Ranked) bool { return e.Cost.Blend.Complete() }
+	needed := slices.DeleteFunc(slices.Clone(r.Entries), func(e Ranked) bool { return e.DecodeMode == "uncached" })
+	if len(needed) == 0 {
+		needed = r.Entries
+	}
+	r.ByTotal = !slices.ContainsFunc(needed, func(e Ranked) bool { return !complete(e) })
+	if !r.ByTotal {
+		return
+	}
+	all := r.Entries
+	r.Entries = nil
+	for _, e := range all {
+		if complete(e) {
+			r.Entries = append(r.Entries, e)
+		} else {
+			r.NoEnergy = append(r.NoEnergy, e.Config)
+		}
+	}
 }
 
 func (r *Ranking) warn(w *warnings) {

@@ -127,7 +127,12 @@ func (t *Table) empty(column int) bool {
 // first that fits counts.
 var gaps = []struct{ words, lacks string }{
 	{"cuda gap", "times from CUDA events"},
-	{"power w j joules energy kwh gco2e infra total", "power of both phases (and a price of electricity or a carbon intensity where they enter)"},
+	{"mbu mfu copy matmul", "the ceilings of the device, measured before the rows, and the weights of a dense model by their tensors"},
+	{"read gflop", "the weights of a dense model by their tensors"},
+	{"net idle", "idle power"},
+	{"windows consistency counter integral", "energy windows"},
+	{"power", "energy of the phase: energy windows, or phases that last for two periods of the power sensor"},
+	{"w j joules energy kwh gco2e infra total", "energy of both phases (and a price of electricity or a carbon intensity where they enter)"},
 	{"gpu clock temp", "telemetry of a GPU"},
 	{"longest limit", "the device's memory, which environment.json names"},
 	{"usd tier months", "a price of that kind"},

@@ -21,6 +21,10 @@ type Uncached struct {
 	// Growth is Ratio over that of the shortest context of the same model,
 	// backend and cache type; nil for that one.
 	Growth *float64
+	// GrowthPer1k is what Ratio gains per 1,000 tokens of context from the
+	// shortest to this one; nil with Growth.
+	GrowthPer1k *float64
+	Shortest    int // tokens of the shortest context
 }
 
 // uncached finds the pairs, in order of the groups.
@@ -51,9 +55,12 @@ func (a *Analysis) uncached() []Uncached {
 		}
 	}
 	for i := range out {
-		if s := shortest[out[i].Plain.ConfigKey]; s.Tokens < out[i].Tokens {
-			growth := out[i].Ratio / s.Ratio
-			out[i].Growth = &growth
+		u := &out[i]
+		s := shortest[u.Plain.ConfigKey]
+		if u.Shortest = s.Tokens; s.Tokens < u.Tokens {
+			growth := u.Ratio / s.Ratio
+			slope := 1000 * (u.Ratio - s.Ratio) / float64(u.Tokens-s.Tokens)
+			u.Growth, u.GrowthPer1k = &growth, &slope
 		}
 	}
 	return out
@@ -105,15 +112,16 @@ func uncachedTables() []definition {
 			col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"), col("context_tokens", "context", "tokens"),
 			col("cached_tok_s", "cached", "tok/s"), col("uncached_tok_s", "uncached", "tok/s"),
 			col("cost_ratio", "uncached/cached cost", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""), blank("growth", "× the shortest context"),
+			Column{Name: "growth_per_1k", Title: "growth", Unit: "× per 1,000 tokens", Blank: true},
 		},
 		fill: func(a *Analysis, t *Table) error {
 			for _, u := range a.Uncached {
 				lo, hi := bounds(u.CI)
 				batch := float64(u.Cached.Batch)
-				t.Add(u.Cached.Model, u.Cached.Backend, u.Cached.Variant(), u.Tokens, batch/u.CachedSPerTok, batch/u.PlainSPerTok, u.Ratio, lo, hi, u.Growth)
+				t.Add(u.Cached.Model, u.Cached.Backend, u.Cached.Variant(), u.Tokens, batch/u.CachedSPerTok, batch/u.PlainSPerTok, u.Ratio, lo, hi, u.Growth, u.GrowthPer1k)
 			}
 			return nil
 		},
-		notes: []string{"Both sides over the tokens that the uncached cell decodes; where the cached one goes on for longer, its first steps."},
+		notes: []string{"Both sides over the tokens that the uncached cell decodes; where the cached one goes on for longer, its first steps. Growth is of the cost ratio, against the shortest context of the same model, backend and cache."},
 	}}
 }

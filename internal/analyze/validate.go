@@ -3,6 +3,7 @@ package analyze
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -84,6 +85,9 @@ const (
 	clockCVPct     = 5
 	fewSamples     = 3
 	monotonicSlack = 0.10 // share by which longer work may seem faster
+	windowsPct     = 90   // of energy windows that must be valid
+	consistentPct  = 3    // between counter and integral
+	idleDriftPct   = 5
 )
 
 func (a *Analysis) validate() []Check {
@@ -99,11 +103,16 @@ func (a *Analysis) validate() []Check {
 				return r.GPUTempC != nil && *r.GPUTempC < hotC, r.GPUTempC != nil
 			}),
 		a.checkClock(),
+		a.checkDegraded(),
 		a.checkWarmup(),
 		a.checkTokens(),
 		a.checkGraphTokens(),
 		a.checkOutliers(),
 		a.checkPowerSamples(),
+		a.checkWindows(),
+		a.checkConsistency(),
+		a.checkForeign(),
+		a.checkIdle(),
 	}
 }
 
@@ -352,6 +361,107 @@ func (a *Analysis) checkPowerSamples() Check {
 		}
 	}
 	return t.check("power samples", fmt.Sprintf("every power figure rests on %d samples or more", fewSamples), "phases of rows", "rows carry no power, or only of phases too short for it")
+}
+
+func (a *Analysis) checkDegraded() Check {
+	var t tally
+	for _, g := range a.Groups {
+		for _, r := range g.Rows {
+			if r.Degraded || r.DeviceKind != "cpu" && (r.GPUClockMHz != nil || r.GPUTempC != nil) {
+				t.seen++
+			}
+		}
+	}
+	for _, d := range a.Degraded {
+		t.find(Warn, rowName(d.Row)+": "+d.reasons())
+	}
+	return t.check("degradation", fmt.Sprintf("no row was flagged as hot or held back, nor is its clock more than %d %% below the run's median on the device (kept in all statistics)", clockDropPct),
+		"rows", "rows carry no GPU clocks or temperature")
+}
+
+// eachWindow calls f for each energy window of the groups.
+func (a *Analysis) eachWindow(f func(r *record.WindowRecord, where string)) {
+	for _, g := range a.Groups {
+		for _, p := range g.energies() {
+			for _, r := range p.windows.All {
+				f(r, fmt.Sprintf("%s, %s window %d", g.Key, p.name, r.Window))
+			}
+		}
+	}
+}
+
+// checkWindows passes when most windows count: a few that were disturbed are
+// what their reasons are for.
+func (a *Analysis) checkWindows() Check {
+	var t tally
+	a.eachWindow(func(r *record.WindowRecord, where string) {
+		t.seen++
+		if why := invalid(r); len(why) > 0 {
+			t.find(Warn, where+": "+strings.Join(why, ", "))
+		}
+	})
+	c := t.check("energy windows", fmt.Sprintf("%d %% of the energy windows or more are valid", windowsPct), "windows", "no energy windows")
+	if valid := t.seen - t.bad; t.bad > 0 {
+		c.Result = fmt.Sprintf("%d of %d windows are valid", valid, t.seen)
+		if 100*valid >= windowsPct*t.seen {
+			c.Outcome = Pass
+		}
+	}
+	return c
+}
+
+func (a *Analysis) checkConsistency() Check {
+	var t tally
+	a.eachWindow(func(r *record.WindowRecord, where string) {
+		if pct := consistencyPct(r); pct != nil && len(invalid(r)) == 0 {
+			t.seen++
+			if math.Abs(*pct) > consistentPct {
+				t.find(Warn, fmt.Sprintf("%s: %+.1f %%", where, *pct))
+			}
+		}
+	})
+	return t.check("energy consistency", fmt.Sprintf("energy counter and integral of power of a valid window agree within %d %%", consistentPct), "windows", "no valid energy window has both")
+}
+
+// checkForeign looks at windows, during which other processes are watched for,
+// and at rows that say they had one beside them.
+func (a *Analysis) checkForeign() Check {
+	var t tally
+	a.eachWindow(func(r *record.WindowRecord, where string) {
+		if r.DeviceKind != "gpu" {
+			return
+		}
+		t.seen++
+		if slices.Contains(r.Reasons, record.ForeignProcess) {
+			t.find(Warn, where)
+		}
+	})
+	for _, g := range a.Groups {
+		for _, r := range g.Rows {
+			for _, text := range r.Warnings {
+				if strings.HasPrefix(text, record.ForeignWarning) {
+					t.seen++
+					t.find(Warn, rowName(r)+": "+text)
+					break
+				}
+			}
+		}
+	}
+	return t.check("foreign processes", "nothing else computes on the GPU", "energy windows and rows", "no energy window on a GPU, and no row says so")
+}
+
+func (a *Analysis) checkIdle() Check {
+	var t tally
+	for _, d := range a.DeviceRecords {
+		if d.Kind != record.DeviceIdle || d.PowerMeanW == nil || d.DriftW == nil {
+			continue
+		}
+		t.seen++
+		if math.Abs(*d.DriftW) > idleDriftPct/100.0**d.PowerMeanW {
+			t.find(Warn, fmt.Sprintf("%s: %+.1f W on %.1f W", d.Device, *d.DriftW, *d.PowerMeanW))
+		}
+	}
+	return t.check("idle drift", fmt.Sprintf("idle power changes by less than %d %% while it is watched", idleDriftPct), "devices", "idle power was not measured")
 }
 
 func validationTables() []definition {

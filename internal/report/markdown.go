@@ -69,7 +69,7 @@ func Render(a *analyze.Analysis, tables []*analyze.Table, env *environ.Environme
 	d := &document{a: a, env: env, tables: tables, shown: map[string]bool{}}
 	for _, section := range []func(){
 		d.header, d.answer, d.decisions, d.validation, d.accounting, d.notMeasured,
-		d.latency, d.cost, d.backends, d.kv, d.claims,
+		d.latency, d.cost, d.energy, d.backends, d.kv, d.claims,
 		d.warnings, d.notComputed, d.definitions, d.reproduce, d.appendix,
 	} {
 		section()
@@ -184,6 +184,16 @@ func verdict(r *analyze.Ranking, blend string) string {
 	if last := r.Entries[len(r.Entries)-1]; len(r.Entries) > 1 && last.TimesBest > 0 {
 		fmt.Fprintf(&s, " The most expensive, %s, costs %s times that.", last.ConfigKey, significant(last.TimesBest, 3))
 	}
+	if n := len(r.NoEnergy); n > 0 {
+		var names []string
+		for _, c := range r.NoEnergy {
+			names = append(names, c.ConfigKey.String())
+		}
+		fmt.Fprintf(&s, " Not in this order, since their energy was not measured: %s.", strings.Join(names, "; "))
+	}
+	if basis := best.Basis(); r.ByTotal && basis != "" {
+		fmt.Fprintf(&s, " The energy of %s was measured in some scenarios and counts for the others at the mean power of those (%s).", best.ConfigKey, basis)
+	}
 	var close, unknown []string
 	for _, e := range r.Entries[1:] {
 		switch {
@@ -229,6 +239,7 @@ func (d *document) latency() {
 		}
 	}
 	d.table(d.find("tables/latency_by_scenario"))
+	defer d.steps()
 	switch byLaunch {
 	case len(d.a.Groups):
 		d.paragraph("Intervals (±) are over the means of independent launches.")
@@ -237,6 +248,22 @@ func (d *document) latency() {
 	default:
 		d.paragraph("Intervals (±) are over the means of independent launches for %d of %d cells, else over repetitions.", byLaunch, len(d.a.Groups))
 	}
+}
+
+// steps shows how single steps were spread and names those that stand out.
+func (d *document) steps() {
+	t := d.find("tables/step_latency")
+	if t == nil {
+		return
+	}
+	d.paragraph("**%s.**", t.Title)
+	d.table(t)
+	first, boundary, other, all := 0, 0, 0, 0
+	for _, s := range d.a.Steps {
+		first, boundary, other, all = first+s.SlowFirst, boundary+s.SlowBoundary, other+s.SlowOther, all+s.Group.Steps
+	}
+	d.paragraph("Of %d decode steps %d took more than twice their cell's median: %d are the first of their decode, %d are at a multiple of 256 positions, %d are neither.",
+		all, first+boundary+other, first, boundary, other)
 }
 
 // powered counts the cells whose energy is known, by phase.
@@ -309,8 +336,54 @@ func (d *document) prices() []analyze.Price {
 	return out
 }
 
+// energy tells what tokens take in joules, and on what that rests.
+func (d *document) energy() {
+	t, windows := d.find("tables/energy_per_token"), d.find("tables/energy_windows")
+	if t == nil {
+		return
+	}
+	d.heading("Energy")
+	if len(d.a.Synthetic) > 0 {
+		d.paragraph("> **Synthetic weights** (%s): joules of random weights, which can draw other power than trained ones.", strings.Join(d.a.Synthetic, ", "))
+	}
+	d.table(t)
+	if windows != nil {
+		valid, all := 0, 0
+		for _, g := range d.a.Groups {
+			for _, w := range []*analyze.Windows{g.PrefillWindows, g.DecodeWindows} {
+				if w != nil {
+					valid, all = valid+w.Valid, all+len(w.All)
+				}
+			}
+		}
+		d.item("%d of %d energy windows are valid; each is in `tables/energy_windows.csv`.", valid, all)
+	}
+	for _, r := range d.a.DeviceRecords {
+		if r.Kind == record.DeviceIdle && r.PowerMeanW != nil {
+			d.item("Idle, %s: %s W%s. It is part of gross, which costs are made with, and not of net.", cmp.Or(r.Device, r.DeviceKind), significant(*r.PowerMeanW, 3), idleDrift(r))
+		}
+	}
+	d.WriteString("\n")
+	if t := d.find("tables/energy_rank"); t != nil {
+		d.paragraph("**%s.**", t.Title)
+		d.table(t)
+	}
+	if t := d.find("tables/cost_breakdown"); t != nil {
+		d.paragraph("**%s.**", t.Title)
+		d.table(ownPrices(t))
+	}
+}
+
+func idleDrift(r record.DeviceRecord) string {
+	if r.DurationS == nil || r.DriftW == nil {
+		return ""
+	}
+	return fmt.Sprintf(" over %s s, drifting by %s W", significant(*r.DurationS, 2), significant(*r.DriftW, 2))
+}
+
 func (d *document) backends() {
 	d.section("Backends compared", "tables/backend_tests", "tables/graphs_speedup", "tables/graphs_speedup_by_scenario", "tables/graphs_capture", "tables/device_time", "tables/uncached")
+	d.section("How much of the device is used", "tables/roofline")
 	d.section("One-time costs", "tables/one_time")
 }
 
@@ -459,7 +532,8 @@ func (d *document) definitions() {
 		"Prefill: from submitting the prompt to the first sampled token, synchronized; time to first token without tokenization. Decode: exactly the generated tokens, each step fed the token of the step before.",
 		"tok/s: sum of tokens over sum of seconds of a cell's rows. TPOT: time of single decode steps, all rows pooled.",
 		fmt.Sprintf("±: half of the %.0f %% interval, Student's t, for times; carried to first order into dollars. Where scenarios are pooled it is over repetitions of all of them, since what disturbs one disturbs its neighbours.", 100*analyze.Confidence),
-		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus joules per token × electricity price where energy was measured: a phase must last for two periods of the power sensor. \"Infra only\" means it was not.",
+		"$/1M: 1e6 / (3600 × tok/s) × $/h for machine time, plus gross joules per token × electricity price where energy was measured. \"Infra only\" means it was not.",
+		"J/token: mean power over tok/s of energy windows, in which the phase was repeated for seconds, doing the work of the rows; else mean power of the rows × time per token, where a phase lasts for two periods of the power sensor. Energy of some of a configuration's scenarios counts for the others at its mean power, and the total says of how many it is.",
 		"Blend: input share × prefill + output share × decode. A configuration in the ranking pools its scenarios: sum of tokens over sum of seconds.",
 		"Own rate: a price of the very device that was measured. Scenario: the measured speed at a rate of other hardware; it says nothing about what that hardware would do.",
 		"KV formula: layers × KV heads × (K head size × K element + V head size × V element) × positions; 2·L·T·H·D·2 bytes for f16. Padding: reserved but not payload.",

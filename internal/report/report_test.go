@@ -26,7 +26,7 @@ const (
 func runDir(t *testing.T, fixture string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{record.File, "environment.json"} {
+	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile, "environment.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", fixture, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -95,6 +95,9 @@ func TestGolden(t *testing.T) {
 		{"cpu-rate", "cpu", Options{PricingPath: pricingPath, RateUSDPerHour: ptr(0.12), Blend: "codegen"}, []string{"report.md", "cost_per_measurement.csv"}},
 		// A GPU whose tier is in the file, with power and three launches.
 		{"gpu", "gpu", Options{PricingPath: pricingPath, Carbon: carbonPath, Region: "fr", PlannedRows: 50}, []string{"report.md", TablesFile, ValidationFile, "summary_stats.csv"}},
+		// A GPU with energy windows, idle power and ceilings, and a CPU whose
+		// watts are assumed; synthetic weights, rows that ran degraded.
+		{"energy", "energy", Options{PricingPath: pricingPath, Carbon: carbonPath}, []string{"report.md", TablesFile, ValidationFile}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := fromDir(t, runDir(t, c.fixture), c.opts)
