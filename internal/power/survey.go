@@ -136,7 +136,7 @@ func cpuSubject(sysRoot string, openFile opener) (s *subject, close func()) {
 		return &subject{problems: []SourceReport{p}}, func() {}
 	}
 	s = &subject{src: r, watched: []*quantity{{
-		name: fmt.Sprintf("RAPL energy, %d CPU packages", r.packages()), unit: "J", moves: true,
+		name: fmt.Sprintf("RAPL energy, CPU packages (%d)", r.packages()), unit: "J", moves: true,
 		of: func(s *Sample) *float64 {
 			joules := *s.EnergyJ
 			if s.DRAMJ != nil {
