@@ -11,6 +11,8 @@ import (
 type Roofline struct {
 	CopyBytesPerS   float64 // bytes read plus bytes written
 	CopyBytes       int64   // of each of the two buffers
+	ReadBytesPerS   float64 // of a matrix, multiplied with a vector
+	ReadBytes       int64   // of the matrix
 	MatmulFlopsPerS float64 // multiplications plus additions
 	MatmulSize      int     // rows and columns of the matrices
 }

@@ -18,22 +18,23 @@ const (
 	probeFor     = 500 * time.Millisecond // and for so long
 )
 
-// MeasureRoofline measures what the device does at most of the two things that
+// MeasureRoofline measures what the device does at most of the things that
 // bound a model, each by an operation of the engine's own on that device, timed
 // from submission to synchronization, the best of several runs after warm-ups:
 //
 //	CopyBytesPerS   = 2 * copies * CopyBytes / time
+//	ReadBytesPerS   = ReadBytes / time
 //	MatmulFlopsPerS = 2 * MatmulSize^3 / time
 //
 // The copy goes from one buffer to another and back, both far larger than any
 // cache; its bytes are counted as read and as written. It is the usual measure
 // of a memory's bandwidth (STREAM's Copy: J. D. McCalpin, 1995). A decode step
-// only reads its weights and cache, which memory may do somewhat faster than
-// reading and writing in turns, so a share of it can come out above 1 (on two
-// cores of an EPYC, 1.2 for gpt2). The
-// product is of an F16 weight matrix, where the engine would put it, with F32
-// activations, as in the layers of a prefill: the conversion of the activations
-// is part of it.
+// only reads its weights and cache, which some memory does faster than reading
+// and writing in turns: hence the product of a matrix as large with one vector,
+// which is what a decode step does with each of its matrices. The
+// square product is of an F16 weight matrix, where the engine would put it, with
+// F32 activations, as in the layers of a prefill: the conversion of the
+// activations is part of it.
 //
 // Threads are those of the CPU; a GPU needs none. It takes 1 to 3 s and an
 // eighth of the device's memory for each of two buffers, at most 1 GiB on a GPU
@@ -55,7 +56,16 @@ func MeasureRoofline(d Device, threads int) (Roofline, error) {
 		return Roofline{}, err
 	}
 	r.CopyBytesPerS = 2 * float64(s.copies) * float64(s.copyBytes) / seconds
-	seconds, err = fastest(C.pb_probe_matmul(C.int(d.Index), C.int(threads), C.int(s.matmul), &cerr), &cerr)
+	const inner, f16 = 8192, 2
+	rows := max(s.copyBytes/(inner*f16), 1)
+	r.ReadBytes = rows * inner * f16
+	seconds, err = fastest(C.pb_probe_matmul(C.int(d.Index), C.int(threads), inner, C.int64_t(rows), 1, &cerr), &cerr)
+	if err != nil {
+		return Roofline{}, err
+	}
+	r.ReadBytesPerS = float64(r.ReadBytes) / seconds
+	size := C.int64_t(s.matmul)
+	seconds, err = fastest(C.pb_probe_matmul(C.int(d.Index), C.int(threads), size, size, size, &cerr), &cerr)
 	if err != nil {
 		return Roofline{}, err
 	}

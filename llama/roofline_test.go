@@ -64,12 +64,12 @@ func TestRoofline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s, 1 thread: copy %.1f GB/s of %d MiB, matmul %.0f GFLOP/s of %d", d.Description,
-			r.CopyBytesPerS/1e9, r.CopyBytes>>20, r.MatmulFlopsPerS/1e9, r.MatmulSize)
+		t.Logf("%s, 1 thread: copy %.1f GB/s of %d MiB, read %.1f GB/s of %d MiB, matmul %.0f GFLOP/s of %d", d.Description,
+			r.CopyBytesPerS/1e9, r.CopyBytes>>20, r.ReadBytesPerS/1e9, r.ReadBytes>>20, r.MatmulFlopsPerS/1e9, r.MatmulSize)
 		// No core moves less than 10 MB/s or more than 1 TB/s, or computes less
 		// than 10 MFLOP/s or more than 10 TFLOP/s: a forgotten factor or unit
 		// would be outside, a busy machine not.
-		if r.CopyBytesPerS < 1e7 || r.CopyBytesPerS > 1e12 || r.MatmulFlopsPerS < 1e7 || r.MatmulFlopsPerS > 1e13 {
+		if r.CopyBytesPerS < 1e7 || r.CopyBytesPerS > 1e12 || r.ReadBytesPerS < 1e7 || r.ReadBytesPerS > 1e12 || r.MatmulFlopsPerS < 1e7 || r.MatmulFlopsPerS > 1e13 {
 			t.Errorf("implausible %+v", r)
 		}
 		if _, err := MeasureRoofline(d, 0); !errors.Is(err, ErrBadInput) {

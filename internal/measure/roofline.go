@@ -23,6 +23,7 @@ func Roofline(q wire.Roofline) (*wire.RooflineReply, error) {
 	return &wire.RooflineReply{
 		Device:        d.Description,
 		CopyBytesPerS: r.CopyBytesPerS, CopyBytes: r.CopyBytes,
+		ReadBytesPerS: r.ReadBytesPerS, ReadBytes: r.ReadBytes,
 		MatmulFlopsPerS: r.MatmulFlopsPerS, MatmulSize: r.MatmulSize,
 		Threads: n,
 	}, nil

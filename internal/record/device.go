@@ -35,6 +35,8 @@ type DeviceRecord struct {
 	// Roofline; see wire.RooflineReply.
 	CopyBytesPerS   *float64 `json:"copy_bytes_per_s,omitempty"`
 	CopyBytes       int64    `json:"copy_bytes,omitempty"`
+	ReadBytesPerS   *float64 `json:"read_bytes_per_s,omitempty"`
+	ReadBytes       int64    `json:"read_bytes,omitempty"`
 	MatmulFlopsPerS *float64 `json:"matmul_flops_per_s,omitempty"`
 	MatmulSize      int      `json:"matmul_size,omitempty"`
 	Threads         int      `json:"threads,omitempty"`

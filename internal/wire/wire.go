@@ -280,6 +280,8 @@ type RooflineReply struct {
 	Device          string  `json:"device"`
 	CopyBytesPerS   float64 `json:"copy_bytes_per_s"`   // read plus written
 	CopyBytes       int64   `json:"copy_bytes"`         // of the buffer that was copied
+	ReadBytesPerS   float64 `json:"read_bytes_per_s"`   // of a matrix, multiplied with a vector
+	ReadBytes       int64   `json:"read_bytes"`         // of that matrix
 	MatmulFlopsPerS float64 `json:"matmul_flops_per_s"` // F16 weights, F32 activations
 	MatmulSize      int     `json:"matmul_size"`        // of the square matrices
 	Threads         int     `json:"threads"`

@@ -137,13 +137,13 @@ pb_probe *pb_probe_copy(int device, int threads, int64_t bytes, int copies, pb_e
     });
 }
 
-pb_probe *pb_probe_matmul(int device, int threads, int n, pb_error *err) {
+pb_probe *pb_probe_matmul(int device, int threads, int64_t inner, int64_t rows, int64_t columns, pb_error *err) {
     return pb::guarded<pb_probe *>(err, nullptr, [&] {
         auto p = make_probe(device, threads, 3);
         ggml_context *meta = p->meta.get();
         ggml_backend_dev_t dev = ggml_backend_get_device(p->backend.get());
-        ggml_tensor *weight = ggml_new_tensor_2d(meta, GGML_TYPE_F16, n, n);
-        ggml_tensor *input = ggml_new_tensor_2d(meta, GGML_TYPE_F32, n, n);
+        ggml_tensor *weight = ggml_new_tensor_2d(meta, GGML_TYPE_F16, inner, rows);
+        ggml_tensor *input = ggml_new_tensor_2d(meta, GGML_TYPE_F32, inner, columns);
         ggml_tensor *product = ggml_mul_mat(meta, weight, input);
         ggml_build_forward_expand(p->graph, product);
         allocate_in(*p, weight, weight_buffer(dev, weight, product));

@@ -160,8 +160,8 @@ typedef struct pb_probe pb_probe;
 /* A run copies a buffer of so many bytes to another and back, copies times in
  * all. Threads count on the CPU only, here and below. */
 pb_probe *pb_probe_copy(int device, int threads, int64_t bytes, int copies, pb_error *err);
-/* A run multiplies an n x n matrix of F16 weights with as many F32 activations. */
-pb_probe *pb_probe_matmul(int device, int threads, int n, pb_error *err);
+/* A run multiplies rows x inner F16 weights with columns of inner F32 activations. */
+pb_probe *pb_probe_matmul(int device, int threads, int64_t inner, int64_t rows, int64_t columns, pb_error *err);
 /* Returns when the device is idle. */
 bool pb_probe_run(pb_probe *probe, pb_error *err);
 void pb_probe_free(pb_probe *probe);
