@@ -49,6 +49,9 @@ type Record struct {
 	Timestamp time.Time `json:"timestamp"` // UTC, when the row was started
 	RunID     string    `json:"run_id"`
 	CellID    string    `json:"cell_id"` // see matrix.Cell.ID
+	// Origin names the program or format an imported row was made from, e.g.
+	// "llama-bench" or "csv". Empty for rows that this program measured.
+	Origin string `json:"origin,omitempty"`
 
 	Model    string `json:"model"`
 	Backend  string `json:"backend"`
@@ -117,7 +120,7 @@ type Record struct {
 	GPUTempC       *float64 `json:"gpu_temp_c,omitempty"`       // mean
 	Throttle       []string `json:"throttle_reasons,omitempty"` // names of NVML clock event reasons seen, without gpu_idle
 
-	PhasePower *PhasePower `json:"phase_power,omitempty"` // of the GPU that ran the row
+	PhasePower *PhasePower `json:"phase_power,omitempty"` // of the GPU or CPU that ran the row
 	// GPUIdlePowerW is the mean power of the GPU while a row ran on the CPU. It
 	// is no part of what the row took.
 	GPUIdlePowerW *float64 `json:"gpu_idle_power_w,omitempty"`
@@ -182,7 +185,8 @@ type PhasePower struct {
 
 	// Source says what power_mean_w is the mean of: "instant", the sensor's
 	// latest value, or "average", where the GPU tells only a mean over the
-	// second before. Empty if no power was read during the row.
+	// second before; or "rapl", where it is by the energy counter of the CPU.
+	// Empty if no power was read during the row.
 	Source string `json:"power_w_source,omitempty"`
 	// SensorPeriodMs is the time between two values of the power sensor, as
 	// seen so far. Samples are taken more often; in a shorter phase they show
