@@ -39,12 +39,16 @@ func attribute(r *record.Record, span runner.Span, samples []Sample) {
 	r.GPUPeakTotalMB = peakMB(heldIn(samples, span.StartNs, span.EndNs), span.PID)
 }
 
+// leastCPUSamples is how many samples of its counter a phase on the CPU must
+// hold for its power to be told: with fewer, what is cut off at its ends may be
+// more than a third of it.
+const leastCPUSamples = 5
+
 // attributeCPU adds to a row on the CPU what its energy counter says.
 func attributeCPU(r *record.Record, span runner.Span, samples []Sample) {
 	counter := seriesOf(samples, func(s *Sample) *float64 { return s.EnergyJ })
 	phase := func(startNs, endNs int64) record.PowerStats {
 		stats := record.PowerStats{NSamples: len(within(samples, startNs, endNs))}
-		// Fewer samples err by more than a fifth of the phase.
 		if watts, ok := counter.rateBetween(startNs, endNs); ok && stats.NSamples >= leastCPUSamples {
 			stats.PowerMeanW = &watts
 		}
@@ -56,10 +60,6 @@ func attributeCPU(r *record.Record, span runner.Span, samples []Sample) {
 		Source:  sourceRAPL,
 	}
 }
-
-// leastCPUSamples is how many samples of its counter a phase on the CPU must
-// hold for its power to be told.
-const leastCPUSamples = 5
 
 // attributeIdle adds to a row on the CPU what the GPU drew meanwhile, which is
 // not what the row took.
