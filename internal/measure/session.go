@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/phasebench/phasebench/internal/clock"
@@ -17,12 +15,14 @@ import (
 )
 
 // Session is a loaded model and the contexts made for it so far. It belongs to
-// one goroutine, which must be locked to its thread.
+// one goroutine, which must be locked to its thread. While it is open the Go
+// runtime collects no garbage but what Row and Window leave, after them.
 type Session struct {
 	engine   wire.Engine
 	model    *llama.Model
 	contexts map[wire.ContextSpec]*llama.Context
 	prompts  map[promptKey][]int32
+	restore  func() // the garbage collector
 }
 
 type promptKey struct {
@@ -47,6 +47,7 @@ func Open(o wire.Open) (*Session, *wire.Opened, error) {
 		model:    model,
 		contexts: map[wire.ContextSpec]*llama.Context{},
 		prompts:  map[promptKey][]int32{},
+		restore:  noCollector(),
 	}
 	s.engine.Threads = threads(o.Engine)
 	return s, &wire.Opened{
@@ -59,12 +60,13 @@ func Open(o wire.Open) (*Session, *wire.Opened, error) {
 	}, nil
 }
 
-// Close frees the contexts and the model.
+// Close frees the contexts and the model, and lets garbage be collected again.
 func (s *Session) Close() error {
 	var errs []error
 	for _, c := range s.contexts {
 		errs = append(errs, c.Close())
 	}
+	s.restore()
 	return errors.Join(append(errs, s.model.Close())...)
 }
 
@@ -89,7 +91,7 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 	} else {
 		c.TimeOnDevice(calls, r.StepTimes)
 	}
-	defer undisturbed()()
+	defer collect()
 
 	start := clock.NowNs()
 	sampled[0], err = c.Prefill(t.prompt)
@@ -158,15 +160,6 @@ func (s *Session) prepare(r wire.Row) (*trial, error) {
 		t.decode = c.DecodeUncached
 	}
 	return t, nil
-}
-
-// undisturbed collects garbage and keeps the collector from running until
-// restore: a collection in the middle of a phase would be time the model did
-// not take, and what the phases allocate is little.
-func undisturbed() (restore func()) {
-	runtime.GC()
-	percent := debug.SetGCPercent(-1)
-	return func() { debug.SetGCPercent(percent) }
 }
 
 // deviceTimes adds what the events on the GPU's stream say, if there are any.

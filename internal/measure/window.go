@@ -28,7 +28,7 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 		return nil, err
 	}
 	t.c.TimeOnDevice(0, false)
-	defer undisturbed()()
+	defer collect()
 	if w.Phase == "prefill" {
 		return repeat(t.prefills(), w)
 	}
