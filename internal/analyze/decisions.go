@@ -70,7 +70,7 @@ func perConfig(of valueOf) func(*Analysis) ([]candidate, error) {
 // when any configuration has one, else in the scenario, since the two cannot be
 // compared; ok is false when it has none of that kind.
 func (a *Analysis) decidingCost(c *Config) (x Cost, ok bool) {
-	own := slices.ContainsFunc(a.Configs, func(c *Config) bool { return len(c.Costs) > 0 && c.Costs[0].Own })
+	own := len(a.Rankings) > 0 && a.Rankings[0].Own
 	i := slices.IndexFunc(c.Costs, func(x Cost) bool { return x.Own == own })
 	if i < 0 {
 		return x, false

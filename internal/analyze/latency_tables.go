@@ -229,20 +229,20 @@ func fillLatency(a *Analysis, t *Table) error {
 // warmupRatio returns the decode time of the first repetitions over the mean
 // of the others; ok is false when there are none of either.
 func (g *Group) warmupRatio() (ratio float64, ok bool) {
-	var first, rest []float64
-	for _, r := range g.Rows {
-		if r.Rep == 0 {
-			first = append(first, *r.DecodeMs)
-		} else {
-			rest = append(rest, *r.DecodeMs)
-		}
+	decode := func(first bool) (*float64, int) {
+		return mean(g.Rows, func(r *record.Record) *float64 {
+			if (r.Rep == 0) != first {
+				return nil
+			}
+			return r.DecodeMs
+		})
 	}
-	f, ok1 := stats.Describe(first, Confidence)
-	o, ok2 := stats.Describe(rest, Confidence)
-	if !ok1 || !ok2 {
+	first, _ := decode(true)
+	rest, _ := decode(false)
+	if first == nil || rest == nil {
 		return 0, false
 	}
-	return f.Mean / o.Mean, true
+	return *first / *rest, true
 }
 
 func fillWarmup(a *Analysis, t *Table) error {

@@ -54,6 +54,9 @@ func (a *Analysis) backendTests() []BackendTest {
 	var out []BackendTest
 	for i, x := range a.Configs {
 		for _, y := range a.Configs[i+1:] {
+			if y.Model != x.Model {
+				break // they are ordered by model
+			}
 			kx, ky := x.ConfigKey, y.ConfigKey
 			kx.Backend, ky.Backend = "", ""
 			if kx != ky {

@@ -115,6 +115,29 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestEverySectionOfTR123 has a table for each section of the report with
+// figures of its own, and a run that measured all fills them.
+func TestEverySectionOfTR123(t *testing.T) {
+	a := fromDir(t, runDir(t, "energy"), Options{PricingPath: pricingPath, Carbon: carbonPath}).Analysis
+	tables, err := a.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]bool{}
+	for _, table := range tables {
+		sections[table.Section] = true
+		none := table.Name == "tables/not_measured" // nothing was skipped
+		if (len(table.Rows) == 0) != none {
+			t.Errorf("%s (%s) has %d rows: %s", table.Name, table.Section, len(table.Rows), table.Missing)
+		}
+	}
+	for _, section := range strings.Fields("3.4 5.1 5.2 5.3 5.4 5.5 5.6 5.7 6.1 6.2 6.3 6.4 6.5 6.6 6.7 7 8.1 8.2 8.3 8.4 9.1 10.1 10.2 11.1 11.2 11.3 11.4 12.2 12.3 14.2 14.3") {
+		if !sections[section] {
+			t.Errorf("no table of section %s", section)
+		}
+	}
+}
+
 func TestEveryRowIsAccountedFor(t *testing.T) {
 	a := fromDir(t, runDir(t, "cpu"), Options{PricingPath: pricingPath}).Analysis.Accounting
 	// 2 models x 3 backends x 2 scenarios x 3 repetitions.

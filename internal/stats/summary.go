@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
@@ -54,7 +55,7 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		return s, true
 	}
 	sd := stat.StdDev(x, nil)
-	half := TQuantile(1-(1-confidence)/2, float64(s.N-1)) * sd / math.Sqrt(float64(s.N))
+	half := quantileOf(s.N, confidence) * sd / math.Sqrt(float64(s.N))
 	s.SD, s.Half, s.CI = &sd, &half, &Range{s.Mean - half, s.Mean + half}
 	if s.Mean != 0 {
 		cv := 100 * sd / math.Abs(s.Mean)
@@ -64,6 +65,27 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("n=%d: the interval rests on the assumption of normal noise; %d or more are better", s.N, fewValues))
 	}
 	return s, true
+}
+
+// quantiles remembers what quantileOf found: samples of a study have few sizes,
+// and the quantile takes longer than the rest of Describe.
+var quantiles sync.Map // of sized
+
+type sized struct {
+	n          int
+	confidence float64
+}
+
+// quantileOf returns the quantile of Student's t for the two-sided interval of
+// the mean of n values.
+func quantileOf(n int, confidence float64) float64 {
+	key := sized{n, confidence}
+	if t, ok := quantiles.Load(key); ok {
+		return t.(float64)
+	}
+	t := TQuantile(1-(1-confidence)/2, float64(n-1))
+	quantiles.Store(key, t)
+	return t
 }
 
 // medianCI returns the narrowest interval of order statistics, symmetric in
