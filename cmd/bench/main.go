@@ -68,6 +68,7 @@ func commands() []command {
 		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
 		{"devices", "", "list the devices the engine found", devicesCommand},
 		{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
+		{"overhead", "--model FILE", "measure what watching costs: rows with and without power samples and GPU events", overheadCommand},
 		{"logits", "--model FILE", "write the logits after given tokens, to check them against another engine", logitsCommand},
 		{"worker", "", "", workerCommand},
 	}
