@@ -331,7 +331,7 @@ func TestBadInputIsNamed(t *testing.T) {
 			return err
 		},
 		"bytesPerTok":         func(v float64) error { _, err := econ.MBU(v, 1, 1); return err },
-		"copyBytesPerS":       func(v float64) error { _, err := econ.MBU(1, 1, v); return err },
+		"bytesPerS":           func(v float64) error { _, err := econ.MBU(1, 1, v); return err },
 		"flops":               func(v float64) error { _, err := econ.MFU(v, 1, 1); return err },
 		"seconds":             func(v float64) error { _, err := econ.MFU(1, v, 1); return err },
 		"flopsPerS":           func(v float64) error { _, err := econ.MFU(1, 1, v); return err },

@@ -28,16 +28,17 @@ func DecodeBytesPerTok(readBytes, kvPerTok int64, batch, promptTokens, genTokens
 // MBU returns the model bandwidth utilisation of decode, the share of the
 // device's memory bandwidth that the bytes a token needs take:
 //
-//	bytesPerTok * tokPerS / copyBytesPerS
+//	bytesPerTok * tokPerS / bytesPerS
 //
-// with all three > 0. The ceiling is the rate of a copy, which counts bytes
-// read plus bytes written. Decode almost only reads, so where a device reads
-// faster than it writes the share can come out a little over 1.
-func MBU(bytesPerTok, tokPerS, copyBytesPerS float64) (float64, error) {
-	if err := all(positive("bytesPerTok", bytesPerTok), positive("TokPerS", tokPerS), positive("copyBytesPerS", copyBytesPerS)); err != nil {
+// with all three > 0. The usual ceiling bytesPerS is the rate of a copy, which
+// counts bytes read plus bytes written. Decode almost only reads, so where a
+// device reads faster than it writes the share can come out over 1; against the
+// rate of reading alone it cannot, but by noise.
+func MBU(bytesPerTok, tokPerS, bytesPerS float64) (float64, error) {
+	if err := all(positive("bytesPerTok", bytesPerTok), positive("TokPerS", tokPerS), positive("bytesPerS", bytesPerS)); err != nil {
 		return 0, err
 	}
-	return bytesPerTok * tokPerS / copyBytesPerS, nil
+	return bytesPerTok * tokPerS / bytesPerS, nil
 }
 
 // DenseShape is what the arithmetic of a dense decoder depends on.

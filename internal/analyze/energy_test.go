@@ -257,7 +257,7 @@ func TestRoofline(t *testing.T) {
 		r.ModelInfo = info
 		r.PrefillMs, r.DecodeMs, r.TotalMs = ptr(100.0), ptr(1000.0), nil
 	})
-	ceiling := record.DeviceRecord{Kind: record.DeviceRoofline, DeviceKind: "cpu", CopyBytesPerS: ptr(1e8), MatmulFlopsPerS: ptr(1e10)}
+	ceiling := record.DeviceRecord{Kind: record.DeviceRoofline, DeviceKind: "cpu", CopyBytesPerS: ptr(1e8), ReadBytesPerS: ptr(2e8), MatmulFlopsPerS: ptr(1e10)}
 	at := func(change func(r *record.Record), d ...record.DeviceRecord) *Analysis {
 		list := slices.Clone(rows)
 		for i := range list {
@@ -270,14 +270,14 @@ func TestRoofline(t *testing.T) {
 	// 10 tok/s; 2*2*(8+8)*2 = 128 bytes a position, 105.5 of them on average.
 	bytes := 1_000_000 + 128*105.5
 	flops := 2*400_000.0*100 + 2*100_000 + 2*2*4*16*(100*101/2)
-	if !near(*r.BytesPerTok, bytes) || !near(*r.MBU, bytes*10/1e8) || !near(*r.FLOPs, flops) || !near(*r.MFU, flops/0.1/1e10) {
+	if !near(*r.BytesPerTok, bytes) || !near(*r.MBU, bytes*10/1e8) || !near(*r.MBURead, bytes*10/2e8) || !near(*r.FLOPs, flops) || !near(*r.MFU, flops/0.1/1e10) {
 		t.Errorf("%v B, MBU %v, %v FLOP, MFU %v", *r.BytesPerTok, *r.MBU, *r.FLOPs, *r.MFU)
 	}
 	r = at(func(r *record.Record) { r.Batch = 4 }, ceiling).Rooflines[0]
 	if want := 250_000 + 128*105.5; !near(*r.BytesPerTok, want) || !near(*r.MBU, want*40/1e8) || !near(*r.MFU, 4*flops/0.1/1e10) {
 		t.Errorf("batch 4: %v B, MBU %v, MFU %v", *r.BytesPerTok, *r.MBU, *r.MFU)
 	}
-	if r = at(none).Rooflines[0]; r.MBU != nil || r.MFU != nil || r.BytesPerTok == nil {
+	if r = at(none).Rooflines[0]; r.MBU != nil || r.MBURead != nil || r.MFU != nil || r.BytesPerTok == nil {
 		t.Errorf("a share of an unknown ceiling: %+v", r)
 	}
 	if n := len(at(func(r *record.Record) { r.DecodeMode = "uncached" }, ceiling).Rooflines); n != 0 {

@@ -10,11 +10,12 @@ import (
 // Roofline is how much of what its device can do a group used.
 type Roofline struct {
 	*Group
-	CopyBytesPerS, MatmulFlopsPerS *float64 // ceilings of the device; nil when not measured
-	BytesPerTok                    *float64 // read for a decoded token; nil when the model's weights are not known
-	MBU                            *float64 // share of the copy rate in decode; nil without the two
-	FLOPs                          *float64 // of a prefill of all sequences; nil when the model is not known to be dense
-	MFU                            *float64 // share of the matmul rate in prefill
+	Ceiling     *record.DeviceRecord // of the device; without figures when it was not measured
+	BytesPerTok *float64             // read for a decoded token; nil when the model's weights are not known
+	MBU         *float64             // share of the device's copy rate in decode; nil when one of them is not known
+	MBURead     *float64             // the same of its read rate
+	FLOPs       *float64             // of a prefill of all sequences; nil when the model is not known to be dense
+	MFU         *float64             // share of the device's matmul rate in prefill
 }
 
 // rooflines describes the groups that decode with the cache. Without it every
@@ -43,12 +44,13 @@ func (g *Group) split(info *record.ModelInfo) bool {
 }
 
 func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) {
-	out := Roofline{Group: g}
-	if d := a.device(record.DeviceRoofline, g); d != nil {
-		out.CopyBytesPerS, out.MatmulFlopsPerS = d.CopyBytesPerS, d.MatmulFlopsPerS
+	out := Roofline{Group: g, Ceiling: a.device(record.DeviceRoofline, g)}
+	if out.Ceiling == nil {
+		out.Ceiling = &record.DeviceRecord{}
 	}
-	perToken, err := kvPerToken(info, g.KVTypeK, g.KVTypeV)
-	if err == nil && info.ReadBytes > 0 { // kvRows has warned of a cache without a formula
+	var err error
+	perToken, noFormula := kvPerToken(info, g.KVTypeK, g.KVTypeV) // kvRows has warned of it
+	if noFormula == nil && info.ReadBytes > 0 {
 		bytes, err := econ.DecodeBytesPerTok(info.ReadBytes, perToken, g.Batch, g.PromptTokens, g.GenTokens)
 		if err != nil {
 			return out, err
@@ -66,22 +68,28 @@ func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) 
 		all := one * float64(g.Batch)
 		out.FLOPs = &all
 	}
-	if out.BytesPerTok != nil && out.CopyBytesPerS != nil {
-		mbu, err := econ.MBU(*out.BytesPerTok, g.Decode.TokPerS(), *out.CopyBytesPerS)
-		if err != nil {
-			return out, err
-		}
-		out.MBU = &mbu
+	if out.MBU, err = share(out.BytesPerTok, g.Decode.TokPerS(), out.Ceiling.CopyBytesPerS, econ.MBU); err != nil {
+		return out, err
 	}
-	if out.FLOPs != nil && out.MatmulFlopsPerS != nil {
-		seconds := g.Prefill.SPerTok.Value * float64(g.PromptTokens*g.Batch)
-		mfu, err := econ.MFU(*out.FLOPs, seconds, *out.MatmulFlopsPerS)
-		if err != nil {
-			return out, err
-		}
-		out.MFU = &mfu
+	if out.MBURead, err = share(out.BytesPerTok, g.Decode.TokPerS(), out.Ceiling.ReadBytesPerS, econ.MBU); err != nil {
+		return out, err
 	}
-	return out, nil
+	out.MFU, err = share(out.FLOPs, out.prefillS(), out.Ceiling.MatmulFlopsPerS, econ.MFU)
+	return out, err
+}
+
+// prefillS is the mean time of a prefill of all sequences.
+func (r Roofline) prefillS() float64 {
+	return r.Prefill.SPerTok.Value * float64(r.PromptTokens*r.Batch)
+}
+
+// share is a utilisation, nil when the work or the ceiling is not known.
+func share(work *float64, pace float64, ceiling *float64, of func(work, pace, ceiling float64) (float64, error)) (*float64, error) {
+	if work == nil || ceiling == nil {
+		return nil, nil
+	}
+	v, err := of(*work, pace, *ceiling)
+	return &v, err
 }
 
 func rooflineTable() definition {
@@ -90,12 +98,13 @@ func rooflineTable() definition {
 		columns: append(groupColumns(),
 			Column{Name: "read_bytes_per_tok", Title: "read a decoded token", Unit: "B"}, col("decode_tok_s", "decode", "tok/s"),
 			col("copy_gb_s", "device copy", "GB/s"), Column{Name: "mbu_pct", Title: "MBU of decode", Unit: "%", Digits: 3},
+			col("read_gb_s", "device read", "GB/s"), Column{Name: "mbu_read_pct", Title: "of that", Unit: "%", Digits: 3},
 			col("prefill_gflop", "a prefill", "GFLOP"), col("prefill_ms", "prefill", "ms"),
 			col("matmul_tflop_s", "device F16 matmul", "TFLOP/s"), Column{Name: "mfu_pct", Title: "MFU of prefill", Unit: "%", Digits: 3},
 			Column{Name: "prefill_gap_pct", Title: "prefill host gap", Unit: "%", Digits: 3}, Column{Name: "decode_gap_pct", Title: "decode host gap", Unit: "%", Digits: 3}),
 		fill: fillRoofline,
 		notes: []string{
-			"MBU: bytes a decoded token needs × tok/s over the measured copy rate of the device, which counts bytes read plus bytes written; decode almost only reads, so a device that reads faster than it writes can show a little more than 100 %. Bytes: the weights once a step, without tables that are only looked up, and the K and V payload of prompt + (generated + 1)/2 positions, the mean over the steps. Where weights fit into a cache of the device they need not come from memory.",
+			"MBU: bytes a decoded token needs × tok/s over the measured copy rate of the device, which counts bytes read plus bytes written; decode almost only reads, so a device that reads faster than it writes can show more than 100 %. Of the read rate, which is of a product of a matrix with one vector, it cannot, but by noise and caches. Bytes: the weights once a step, without tables that are only looked up, and the K and V payload of prompt + (generated + 1)/2 positions, the mean over the steps. Where weights fit into a cache of the device they need not come from memory.",
 			"MFU: 2 × the layers' weights × tokens, 2 × the output matrix for the one token with logits, and 2 × layers × heads × (K + V head size) for each pair of causal attention, over time and the measured F16 matmul rate. Host gap: the share of wall time in which the device ran no kernel of the phase; it is what CUDA graphs can remove.",
 		},
 	}
@@ -107,8 +116,9 @@ func fillRoofline(a *Analysis, t *Table) error {
 		if r.BytesPerTok == nil && r.FLOPs == nil && prefillGap == nil && decodeGap == nil {
 			continue
 		}
-		t.Add(append(groupCells(r.Key), r.BytesPerTok, r.Decode.TokPerS(), scale(r.CopyBytesPerS, 1e-9), scale(r.MBU, 100),
-			scale(r.FLOPs, 1e-9), 1000*r.Prefill.SPerTok.Value*float64(r.PromptTokens*r.Batch), scale(r.MatmulFlopsPerS, 1e-12), scale(r.MFU, 100),
+		t.Add(append(groupCells(r.Key), r.BytesPerTok, r.Decode.TokPerS(), scale(r.Ceiling.CopyBytesPerS, 1e-9), scale(r.MBU, 100),
+			scale(r.Ceiling.ReadBytesPerS, 1e-9), scale(r.MBURead, 100),
+			scale(r.FLOPs, 1e-9), 1000*r.prefillS(), scale(r.Ceiling.MatmulFlopsPerS, 1e-12), scale(r.MFU, 100),
 			prefillGap, decodeGap)...)
 	}
 	return nil

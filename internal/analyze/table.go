@@ -127,7 +127,7 @@ func (t *Table) empty(column int) bool {
 // first that fits counts.
 var gaps = []struct{ words, lacks string }{
 	{"cuda gap", "times from CUDA events"},
-	{"mbu mfu copy matmul", "the ceilings of the device, measured before the rows, and the weights of a dense model by their tensors"},
+	{"mbu mfu copy matmul gb", "the ceilings of the device, measured before the rows, and the weights of a dense model by their tensors"},
 	{"read gflop", "the weights of a dense model by their tensors"},
 	{"net idle", "idle power"},
 	{"windows consistency counter integral", "energy windows"},
