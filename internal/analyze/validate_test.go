@@ -35,6 +35,14 @@ func longer(rows []record.Record, factor float64) []record.Record {
 	return out
 }
 
+func uncachedRows(prompt, gen int, ms float64) []record.Record {
+	return repeated(5, func(rep int, r *record.Record) {
+		decode := ms + 0.1*float64(rep)
+		r.DecodeMode, r.Scenario, r.CellID = "uncached", fmt.Sprint(prompt), fmt.Sprint(prompt)
+		r.PromptTokens, r.GenTokens, r.DecodeMs, r.TotalMs = prompt, gen, &decode, nil
+	})
+}
+
 func TestChecks(t *testing.T) {
 	sound := repeated(5, nil)
 	one := func(f func(r *record.Record)) []record.Record {
@@ -73,6 +81,9 @@ func TestChecks(t *testing.T) {
 		{"prefill monotonicity", append(repeated(5, nil), longer(sound, 0.95)...), Warn},
 		{"decode monotonicity", append(repeated(1, nil), longer(sound[:1], 0.5)...), Warn}, // one row: no interval
 		{"decode monotonicity", append(repeated(5, nil), longer(sound, 0.5)...), Fail},
+		// 3 steps over a long prompt are more work than 8 over a short one.
+		{"decode monotonicity", append(uncachedRows(64, 8, 100), uncachedRows(256, 3, 140)...), Pass},
+		{"decode monotonicity", append(uncachedRows(64, 8, 100), uncachedRows(256, 3, 60)...), Fail},
 		{"KV formula", sound, Untested},
 		{"KV formula", kv(110 * 2 * 16 * 2), Pass},
 		{"KV formula", kv(110*2*16*2 + 1), Fail},
