@@ -25,6 +25,7 @@ type planGroup struct {
 	NeedBytes *int64     `json:"need_bytes,omitempty"` // of all contexts with the weights
 	FreeBytes *int64     `json:"free_bytes,omitempty"` // on the device that holds them
 	EstimateS *float64   `json:"estimate_s,omitempty"`
+	WindowsS  *float64   `json:"windows_s,omitempty"` // energy windows, at least; a part of estimate_s
 	Problem   string     `json:"problem,omitempty"`
 	Waits     bool       `json:"waits,omitempty"` // for a model file that is to be got
 	Cells     []planCell `json:"cells"`
@@ -79,11 +80,15 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 		g := describe(&groups[i], plan.Spec, host)
 		g.findFile(found)
 		if !*noProbe && g.Problem == "" {
-			d, err := runner.Estimate(ctx, &groups[i], plan.Spec, launcher)
+			spec := *plan.Spec
+			if unpowered(groups[i].DeviceKind()) != "" {
+				spec.Energy.Windows = 0
+			}
+			d, err := runner.Estimate(ctx, &groups[i], &spec, launcher)
 			if err != nil {
 				g.Problem = err.Error()
-			} else if s := d.Seconds(); s > 0 {
-				g.EstimateS = &s
+			} else {
+				g.EstimateS, g.WindowsS = seconds(d), seconds(runner.WindowTime(&groups[i], spec.Energy))
 			}
 		}
 		out = append(out, g)
@@ -93,6 +98,15 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	printPlan(out, plan, io)
 	return nil
+}
+
+// seconds returns nothing for no time.
+func seconds(d time.Duration) *float64 {
+	s := d.Seconds()
+	if s <= 0 {
+		return nil
+	}
+	return &s
 }
 
 func describe(g *runner.GroupCheck, spec *matrix.Spec, host runner.Host) planGroup {
@@ -165,7 +179,7 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 		return fmt.Sprint(*b >> 20)
 	}
 	var measured, waiting, failing, skipped int
-	total, known := 0.0, true
+	total, windows, known := 0.0, 0.0, true
 	for _, g := range groups {
 		whole := g.skippedWhole()
 		if whole != "" {
@@ -202,6 +216,9 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 		switch {
 		case g.EstimateS != nil:
 			total += *g.EstimateS
+			if g.WindowsS != nil {
+				windows += *g.WindowsS
+			}
 		case anyRuns(g):
 			known = false
 		}
@@ -215,11 +232,16 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 		fmt.Fprintf(io.out, ", %d would fail", failing)
 	}
 	fmt.Fprintln(io.out)
-	switch took := time.Duration(total * 1e9).Round(time.Second); {
+	round := func(s float64) time.Duration { return time.Duration(s * 1e9).Round(time.Second) }
+	part := ""
+	if windows > 0 {
+		part = fmt.Sprintf(", at least %v of it energy windows", round(windows))
+	}
+	switch {
 	case total > 0 && known:
-		fmt.Fprintf(io.out, "about %v, from a short probe of each model on each backend\n", took)
+		fmt.Fprintf(io.out, "about %v%s, from a short probe of each model on each backend\n", round(total), part)
 	case total > 0:
-		fmt.Fprintf(io.out, "about %v for what could be probed\n", took)
+		fmt.Fprintf(io.out, "about %v%s for what could be probed\n", round(total), part)
 	default:
 		fmt.Fprintln(io.out, "no estimate of the time: nothing was probed")
 	}

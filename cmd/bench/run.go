@@ -22,6 +22,7 @@ import (
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/rundir"
 	"github.com/phasebench/phasebench/internal/runner"
+	"github.com/phasebench/phasebench/internal/wire"
 )
 
 func runCommand(ctx context.Context, args []string, io stdio) error {
@@ -33,6 +34,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	resume := flags.String("resume", "", "continue the run in this folder: do only what is missing")
 	out := flags.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
 	noKV := flags.Bool("no-kv", false, "do not look into each model's KV cache after the rows")
+	noEnergy := flags.Bool("no-energy", false, "measure no energy windows and no power at rest; --resume without this adds them")
 	quiet := flags.BoolP("quiet", "q", false, "print no progress")
 	if err := parse(flags, "[run] -matrix FILE [flags]", args, io.out); err != nil {
 		return err
@@ -59,6 +61,9 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	job.kv = !*noKV
+	if *noEnergy {
+		job.plan.Spec.Energy.Windows, job.plan.Spec.Energy.IdleS = 0, 0
+	}
 	return job.run(ctx, price, *quiet, io)
 }
 
@@ -143,7 +148,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	}
 	// Only now, so that a refused run leaves no folder, but before stand-ins
 	// are made, since the folder may be refused as well.
-	store, rows, err := j.open()
+	store, before, err := j.open()
 	var locked *record.LockedError
 	if errors.As(err, &locked) || errors.Is(err, fs.ErrExist) {
 		return usageError{err}
@@ -176,38 +181,53 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	}
 	defer log.Close()
 	launcher.Log = log
-	gpu := j.watchGPU(host, io)
-	if gpu != nil {
+	watched := j.watch(host, io)
+	if watched != nil {
 		defer func() {
-			if err := gpu.Close(); err != nil {
+			if err := watched.Close(); err != nil {
 				fmt.Fprintf(io.err, "warning: %v\n", err)
 			}
 		}()
 	}
-	env, err := j.environment(machine, host, gpu, io)
+	env, err := j.environment(machine, host, watched, io)
 	if err != nil {
 		return err
 	}
 
 	ctx, stop, release := runner.Signals(ctx, func(s os.Signal) {
-		fmt.Fprintf(io.err, "\n%v: stopping after this row; once more to stop at once\n", s)
+		fmt.Fprintf(io.err, "\n%v: stopping after this row or energy window; once more to stop at once\n", s)
 	})
 	defer release()
-	opts := runner.Options{RunID: j.setup.RunID, Launcher: launcher, Host: host, Rows: rows, Sink: store, Stop: stop}
-	if gpu != nil {
-		opts.Telemetry = gpu
+	opts := runner.Options{
+		RunID: j.setup.RunID, Launcher: launcher, Host: host, Rows: before.rows, Windows: before.windows, Sink: store, Stop: stop,
+		Unpowered: unpowered,
+	}
+	if watched != nil {
+		opts.Telemetry = watched
 	}
 	var printer *progress.Printer
 	if !quiet {
 		printer = progress.New(os.Stderr)
 		opts.Progress = printer
 	}
-	sum, err := runner.Run(ctx, j.plan, opts)
+	err = runner.MeasureDevices(ctx, j.plan, runner.DeviceOptions{
+		RunID: j.setup.RunID, Launcher: launcher, Host: host, Telemetry: opts.Telemetry, Done: before.devices, Sink: store, Stop: stop,
+		Progress: opts.Progress,
+		Warn:     func(text string) { fmt.Fprintf(io.err, "warning: %s\n", text) },
+	})
+	var sum runner.Summary
+	if err == nil {
+		sum, err = runner.Run(ctx, j.plan, opts)
+	}
 	if printer != nil {
 		printer.Close()
 	}
+	var foreign *runner.ForeignError
+	if errors.As(err, &foreign) {
+		err = nil // what there is is kept, as after any other end
+	}
 	var kvTook time.Duration
-	if err == nil && j.kv && !sum.Interrupted {
+	if err == nil && foreign == nil && j.kv && !sum.Interrupted {
 		kvTook, err = j.inspectKV(ctx, launcher, store, stop, printer, io)
 	}
 	now := time.Now().UTC()
@@ -216,6 +236,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if err != nil {
 		return err
 	}
+	if foreign != nil && sum.BusyMs == 0 {
+		return usageError{fmt.Errorf("%w, then continue with: %s --resume %s", foreign, program, j.dir)}
+	}
 	shown := show(j.dir, price, io)
 	if shown != nil && !errors.Is(shown, failedError{}) {
 		return shown
@@ -223,28 +246,46 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if text := spent(sum, kvTook, j.fresh); text != "" {
 		fmt.Fprintln(io.out, text)
 	}
-	if n := sum.Missing(); n > 0 {
-		fmt.Fprintf(io.out, "%d of %d rows are missing; continue with: %s --resume %s\n", n, sum.Planned, program, j.dir)
-	} else if sum.Errors > 0 {
-		fmt.Fprintf(io.out, "%d rows failed; try them again with: %s --resume %s\n", sum.Errors, program, j.dir)
+	if foreign != nil {
+		fmt.Fprintf(io.err, "stopped: %v\n", foreign)
 	}
-	if sum.Errors > 0 || sum.Missing() > 0 {
+	if text := left(sum); text != "" {
+		fmt.Fprintf(io.out, "%s: %s --resume %s\n", text, program, j.dir)
 		return failedError{}
 	}
 	return shown
+}
+
+// left says what is not there yet and what to do about it; nothing if all is.
+func left(sum runner.Summary) string {
+	switch {
+	case sum.Missing() > 0:
+		return fmt.Sprintf("%d of %d rows are missing; continue with", sum.Missing(), sum.Planned)
+	case sum.Errors > 0:
+		return fmt.Sprintf("%d rows failed; try them again with", sum.Errors)
+	case sum.WindowsMissing > 0:
+		return fmt.Sprintf("%d energy windows are missing; continue with", sum.WindowsMissing)
+	case sum.WindowErrors > 0:
+		return fmt.Sprintf("%d energy windows failed; try them again with", sum.WindowErrors)
+	}
+	return ""
 }
 
 // spent says where the time went.
 func spent(sum runner.Summary, kvTook time.Duration, fresh bool) string {
 	var parts []string
 	if sum.BusyMs > 0 {
-		parts = append(parts, fmt.Sprintf("engine busy %.0f%% of the %v for the rows",
-			100*sum.BusyMs/sum.WallMs, time.Duration(sum.WallMs*1e6).Round(time.Second)))
+		what := "rows"
+		if sum.Windows > 0 {
+			what = "rows and energy windows"
+		}
+		parts = append(parts, fmt.Sprintf("engine busy %.0f%% of the %v for the %s",
+			100*sum.BusyMs/sum.WallMs, time.Duration(sum.WallMs*1e6).Round(time.Second), what))
 	}
 	if kvTook > 0 {
 		parts = append(parts, fmt.Sprintf("%v for the KV caches", kvTook.Round(time.Second)))
 	}
-	if len(parts) == 0 && !fresh && sum.Missing() == 0 && sum.Errors == 0 {
+	if len(parts) == 0 && !fresh && left(sum) == "" {
 		return "nothing was missing"
 	}
 	return strings.Join(parts, ", then ")
@@ -319,46 +360,72 @@ func vocabDir() string {
 	return filepath.Join(filepath.Dir(exe), "third_party", "llama.cpp", "models")
 }
 
-// open returns the store to append to and the rows that are there already.
-func (j *job) open() (*record.Store, []record.Record, error) {
+// kept is what a run has measured so far.
+type kept struct {
+	rows    []record.Record
+	windows []record.WindowRecord
+	devices []record.DeviceRecord
+}
+
+// open returns the store to append to and what is there already.
+func (j *job) open() (*record.Store, kept, error) {
 	if j.fresh {
 		store, err := record.Create(j.dir)
 		if err == nil {
 			err = j.setup.Write(j.dir)
 		}
-		return store, nil, err
+		return store, kept{}, err
 	}
 	store, err := record.Open(j.dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, kept{}, err
 	}
-	rows, warnings, err := record.Read(filepath.Join(j.dir, record.File))
-	store.Warnings = append(store.Warnings, warnings...)
-	return store, rows, err
+	var k kept
+	var warnings [3][]error
+	var errs [3]error
+	k.rows, warnings[0], errs[0] = record.Read(filepath.Join(j.dir, record.File))
+	k.windows, warnings[1], errs[1] = record.ReadWindows(filepath.Join(j.dir, record.WindowFile))
+	k.devices, warnings[2], errs[2] = record.ReadDevices(filepath.Join(j.dir, record.DeviceFile))
+	store.Warnings = slices.Concat(store.Warnings, slices.Concat(warnings[:]...))
+	return store, k, errors.Join(errs[:]...)
 }
 
-// watchGPU begins to sample the GPU if a cell of the plan asks for it. It
-// returns nil if there is nothing to sample.
-func (j *job) watchGPU(host runner.Host, io stdio) *power.Telemetry {
-	if !slices.ContainsFunc(j.plan.Cells, func(c matrix.Cell) bool { return c.Backend.Device == "cuda" }) {
-		return nil
+// watch begins to sample the devices that cells of the plan run on. It returns
+// nil if there is nothing to sample.
+func (j *job) watch(host runner.Host, io stdio) *power.Telemetry {
+	unused := func(d wire.Device) bool {
+		return !slices.ContainsFunc(j.plan.Cells, func(c matrix.Cell) bool { return (c.Backend.Device == "cpu") == (d.Kind == "cpu") })
 	}
-	t, warning := power.Open(j.dir, host.Devices.Devices)
+	t, warning := power.Open(j.dir, slices.DeleteFunc(slices.Clone(host.Devices.Devices), unused))
 	if warning != "" {
 		fmt.Fprintf(io.err, "warning: %s\n", warning)
 	}
 	return t
 }
 
+// unpowered says why nothing tells the energy of the CPU. Of a GPU that was
+// said when it was looked at.
+func unpowered(deviceKind string) (why string) {
+	if deviceKind != "cpu" {
+		return ""
+	}
+	for _, s := range power.Survey(nil, "/sys", 0) {
+		if !s.OK {
+			return strings.TrimSuffix(s.Detail+"; "+s.Fix, "; ")
+		}
+	}
+	return ""
+}
+
 // environment describes this machine in the run's folder and warns when a
 // resumed run was started on another one.
-func (j *job) environment(machine environ.Machine, host runner.Host, gpu *power.Telemetry, io stdio) (environ.Environment, error) {
+func (j *job) environment(machine environ.Machine, host runner.Host, watched *power.Telemetry, io stdio) (environ.Environment, error) {
 	env := environ.Environment{
 		Machine: machine, Engine: host.Devices, Build: environ.ReadBuild(),
 		ConfigPath: j.setup.MatrixPath, ConfigHash: j.plan.Spec.Hash,
 	}
-	if gpu != nil {
-		env.GPUs = gpu.GPUs()
+	if watched != nil {
+		env.GPUs = watched.GPUs()
 	}
 	if !j.fresh {
 		before, err := environ.Read(j.dir)

@@ -6,13 +6,14 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Energy says how the energy of the phases is measured and what is watched
-// meanwhile. It is no part of the work that a cell's ID stands for.
+// Energy says how the energy of the phases is measured, what is measured of the
+// devices themselves and what is watched meanwhile. It is no part of the work that a cell's ID stands for.
 type Energy struct {
 	WindowS   float64  // seconds that a window is open at least; default 3
 	Windows   int      // separated windows of each phase of a cell; default 3, 0 for none
 	Scenarios []string // that have windows; nil (default) for all
 	IdleS     float64  // seconds that a device is watched at rest before the run; default 5, 0 for not
+	Roofline  bool     // measure how fast a device copies, reads and multiplies; default true
 	// AssumedCPUW is what the user says the CPU draws in W, for machines that
 	// do not tell; nil (default) if nothing is said. It is no measurement.
 	AssumedCPUW *float64
@@ -56,6 +57,7 @@ func (r *reader) energy(n ast.Node) Energy {
 		WindowS:     t.numberOr("window_s", minWindowS, maxWindowS, 3),
 		Windows:     t.int("windows", 0, maxWindows, 3),
 		IdleS:       t.numberOr("idle_s", 0, maxWindowS, 5),
+		Roofline:    *t.bool("roofline", true),
 		AssumedCPUW: t.number("assumed_cpu_w", 0.1, maxWatts),
 		MaxTempC:    t.numberOr("max_temp_c", 1, maxTempC, 80),
 		Foreign:     Foreign(t.choice("foreign", string(ForeignWarn), string(ForeignWait), string(ForeignFail))),

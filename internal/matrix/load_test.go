@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "cached"}},
 		KVTypes:   []KVType{{K: "f16", V: "f16"}},
-		Energy:    Energy{WindowS: 3, Windows: 3, IdleS: 5, MaxTempC: 80, Foreign: ForeignWarn},
+		Energy:    Energy{WindowS: 3, Windows: 3, IdleS: 5, Roofline: true, MaxTempC: 80, Foreign: ForeignWarn},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -76,6 +76,7 @@ energy:
   windows: 4
   scenarios: [s]
   idle_s: 0
+  roofline: false
   assumed_cpu_w: 65
   max_temp_c: 84.5
   foreign: wait
@@ -177,6 +178,7 @@ func TestOneProblem(t *testing.T) {
 		"{windows: 2.5}":           `windows: must be a whole number from 0 to 100`,
 		"{idle_s: -1}":             `idle_s: must be from 0 to 600, not -1`,
 		"{assumed_cpu_w: 0}":       `assumed_cpu_w: must be from 0.1 to 10000, not 0`,
+		"{roofline: 1}":            `roofline: must be true or false, not the number "1"`,
 		"{max_temp_c: hot}":        `max_temp_c: must be a number`,
 		"{foreign: kill}":          `foreign: must be one of warn, wait, fail`,
 		"{scenarios: s}":           `scenarios: must be a list`,

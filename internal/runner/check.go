@@ -65,6 +65,9 @@ type GroupCheck struct {
 // Name returns the group's name for messages.
 func (g *GroupCheck) Name() string { return g.Model.Name + " on " + g.Backend.Name }
 
+// DeviceKind returns the kind of device, "cpu" or "gpu", that the cells run on.
+func (g *GroupCheck) DeviceKind() string { return deviceKind(g.Backend) }
+
 // ContextCheck is what one context needs, together with the model.
 type ContextCheck struct {
 	Spec wire.ContextSpec

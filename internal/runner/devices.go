@@ -19,7 +19,7 @@ type DeviceOptions struct {
 	Telemetry Telemetry             // nil for none
 	Done      []record.DeviceRecord // what is there already
 	Sink      DeviceSink
-	Tell      func(text string) // is told what is being done
+	Progress  Progress          // is told what is being done; nil for none
 	Warn      func(text string) // is told what could not be measured
 	Stop      <-chan struct{}   // closed to end after the measurement at hand; may be nil
 }
@@ -29,15 +29,17 @@ type DeviceSink interface {
 	AppendDevice(r *record.DeviceRecord) error
 }
 
-// MeasureDevices measures each kind of device that cells of a plan run on: what
-// it draws while nothing runs, where something tells that and the matrix asks
-// for it, and then how fast it copies and multiplies. What could not be measured
-// is told and left out; the error is for what could not be kept and, as a
+// MeasureDevices measures each kind of device that cells of a plan run on, as far
+// as the matrix asks for it: what it draws while nothing runs, where something
+// tells that, and then how fast it copies, reads and multiplies. What could not
+// be measured is told and left out; the error is for what could not be kept and, as a
 // *ForeignError, for other processes on a GPU that the matrix does not allow.
 // When ctx or Stop end it, it ends early without an error.
 func MeasureDevices(ctx context.Context, plan *matrix.Plan, opts DeviceOptions) error {
-	m := devices{opts, plan, map[record.DeviceKey]bool{},
-		gate{policy: plan.Spec.Energy.Foreign, telemetry: opts.Telemetry, stop: opts.Stop, note: opts.Tell}}
+	if opts.Progress == nil {
+		opts.Progress = silent{}
+	}
+	m := devices{opts, plan, map[record.DeviceKey]bool{}, newGate(plan, opts.Telemetry, opts.Stop, opts.Progress)}
 	for i := range opts.Done {
 		m.done[opts.Done[i].Key()] = true
 	}
@@ -62,7 +64,7 @@ type devices struct {
 	DeviceOptions
 	plan *matrix.Plan
 	done map[record.DeviceKey]bool
-	gate gate
+	gate *gate
 }
 
 // used returns the first cell that may run on each kind of device.
@@ -101,7 +103,7 @@ func (m *devices) idle(ctx context.Context, c matrix.Cell) error {
 	if err := m.alone(ctx, rec.DeviceKind); err != nil {
 		return err
 	}
-	m.Tell(fmt.Sprintf("watching the %s at rest for %v", deviceNames[rec.DeviceKind], d))
+	m.Progress.Note(fmt.Sprintf("watching the %s at rest for %v", deviceNames[rec.DeviceKind], d))
 	seen, ok := m.Telemetry.Idle(ctx, rec.DeviceKind, d)
 	if ctx.Err() != nil {
 		return errStopped
@@ -117,14 +119,14 @@ func (m *devices) idle(ctx context.Context, c matrix.Cell) error {
 // roofline asks a worker of its own what the device of a cell can do at most.
 func (m *devices) roofline(ctx context.Context, c matrix.Cell) error {
 	rec := m.record(record.DeviceRoofline, c)
-	if m.done[rec.Key()] {
+	if m.done[rec.Key()] || !m.plan.Spec.Energy.Roofline {
 		return nil
 	}
 	if err := m.alone(ctx, rec.DeviceKind); err != nil {
 		return err
 	}
 	name := deviceNames[rec.DeviceKind]
-	m.Tell(fmt.Sprintf("measuring how fast the %s copies and multiplies", name))
+	m.Progress.Note(fmt.Sprintf("measuring how fast the %s copies, reads and multiplies", name))
 	spec := LaunchSpec{Label: "roofline of the " + name, Env: c.Backend.EngineEnv()}
 	reply, err := Ask(ctx, m.Launcher, spec, wire.Request{Roofline: &wire.Roofline{Engine: engine(c.Backend)}}, inspectLimit)
 	if ctx.Err() != nil {
@@ -137,6 +139,7 @@ func (m *devices) roofline(ctx context.Context, c matrix.Cell) error {
 	a := reply.Roofline
 	rec.Device, rec.Threads = a.Device, a.Threads
 	rec.CopyBytesPerS, rec.CopyBytes = positive(a.CopyBytesPerS), a.CopyBytes
+	rec.ReadBytesPerS, rec.ReadBytes = positive(a.ReadBytesPerS), a.ReadBytes
 	rec.MatmulFlopsPerS, rec.MatmulSize = positive(a.MatmulFlopsPerS), a.MatmulSize
 	return m.Sink.AppendDevice(&rec)
 }

@@ -47,6 +47,9 @@ func (s deviceSink) String() string {
 		if r.CopyBytesPerS != nil {
 			fmt.Fprintf(&b, " %g B/s", *r.CopyBytesPerS)
 		}
+		if r.ReadBytesPerS != nil {
+			fmt.Fprintf(&b, " %g B/s of %d", *r.ReadBytesPerS, r.ReadBytes)
+		}
 		if r.MatmulFlopsPerS != nil {
 			fmt.Fprintf(&b, " %g FLOP/s", *r.MatmulFlopsPerS)
 		}
@@ -57,27 +60,26 @@ func (s deviceSink) String() string {
 
 // ceilings answers a roofline request.
 func ceilings(q wire.Roofline) (*wire.RooflineReply, error) {
-	return &wire.RooflineReply{Device: "a " + q.Engine.Device, CopyBytesPerS: 4e12, CopyBytes: 1 << 30, MatmulFlopsPerS: 8e14, MatmulSize: 8192, Threads: q.Engine.Threads}, nil
+	return &wire.RooflineReply{Device: "a " + q.Engine.Device, CopyBytesPerS: 4e12, CopyBytes: 1 << 30, ReadBytesPerS: 3e12, ReadBytes: 1 << 29, MatmulFlopsPerS: 8e14, MatmulSize: 8192, Threads: q.Engine.Threads}, nil
 }
 
 // devicesOf measures the devices of a matrix and returns what was kept and told.
 func devicesOf(t *testing.T, s *matrix.Spec, e *fakeEngine, opts DeviceOptions) (deviceSink, []string, error) {
 	t.Helper()
 	var sink deviceSink
-	var told []string
-	opts.RunID, opts.Launcher, opts.Sink = "r", e, &sink
-	opts.Tell = func(text string) { told = append(told, text) }
-	opts.Warn = func(text string) { told = append(told, "warning: "+text) }
+	var told notes
+	opts.RunID, opts.Launcher, opts.Sink, opts.Progress = "r", e, &sink, &told
+	opts.Warn = func(text string) { told.Note("warning: " + text) }
 	err := MeasureDevices(t.Context(), planOf(t, s), opts)
 	if e.live != 0 {
 		t.Errorf("%d workers left", e.live)
 	}
-	return sink, told, err
+	return sink, told.text, err
 }
 
 func TestMeasureDevices(t *testing.T) {
 	s, host := shared(matrix.ForeignFail)
-	s.Energy.IdleS = 2.5
+	s.Energy.IdleS, s.Energy.Roofline = 2.5, true
 	s.Backends[0].Threads = 3
 	s.Backends[1].Env = map[string]string{"X": "1"}
 	tel := &resting{meter: meter{period: map[string]time.Duration{"gpu": tick, "cpu": tick}}}
@@ -87,14 +89,14 @@ func TestMeasureDevices(t *testing.T) {
 	want := `
 r idle cpu EPYC: 10 W
 r idle gpu H200: 10 W
-r roofline cpu a cpu: 4e+12 B/s 8e+14 FLOP/s
-r roofline gpu a cuda: 4e+12 B/s 8e+14 FLOP/s`
+r roofline cpu a cpu: 4e+12 B/s 3e+12 B/s of 536870912 8e+14 FLOP/s
+r roofline gpu a cuda: 4e+12 B/s 3e+12 B/s of 536870912 8e+14 FLOP/s`
 	wantLines(t, got.String(), want)
 	wantLines(t, strings.Join(told, "\n"), `
 watching the CPU at rest for 2.5s
 watching the GPU at rest for 2.5s
-measuring how fast the CPU copies and multiplies
-measuring how fast the GPU copies and multiplies`)
+measuring how fast the CPU copies, reads and multiplies
+measuring how fast the GPU copies, reads and multiplies`)
 	if err != nil || strings.Join(tel.asked, ", ") != "cpu 2.5s, gpu 2.5s" || len(e.labels) != 2 || e.labels[1] != "roofline of the GPU" || e.envs[1]["X"] != "1" {
 		t.Errorf("%v, asked %q, workers %q %v", err, tel.asked, e.labels, e.envs)
 	}
@@ -124,7 +126,7 @@ func TestMeasureDevicesLeavesOut(t *testing.T) {
 	powered := func() Telemetry {
 		return &resting{meter: meter{period: map[string]time.Duration{"gpu": tick, "cpu": tick}}}
 	}
-	const cpuIdle, cpuRoof = "r idle cpu EPYC: 10 W\n", "r roofline cpu a cpu: 4e+12 B/s 8e+14 FLOP/s\n"
+	const cpuIdle, cpuRoof = "r idle cpu EPYC: 10 W\n", "r roofline cpu a cpu: 4e+12 B/s 3e+12 B/s of 536870912 8e+14 FLOP/s\n"
 	for _, tc := range []struct {
 		name       string
 		change     func(*matrix.Spec, *DeviceOptions)
@@ -138,6 +140,7 @@ func TestMeasureDevicesLeavesOut(t *testing.T) {
 		{"no telemetry", func(s *matrix.Spec, o *DeviceOptions) { o.Telemetry, s.Backends = nil, s.Backends[:1] }, ceilings, cpuRoof, ""},
 		{"no sensor", func(s *matrix.Spec, o *DeviceOptions) { o.Telemetry, s.Backends = unpowered{}, s.Backends[:1] }, ceilings, cpuRoof, ""},
 		{"no rest asked for", func(s *matrix.Spec, o *DeviceOptions) { s.Energy.IdleS, s.Backends = 0, s.Backends[:1] }, ceilings, cpuRoof, ""},
+		{"no ceilings asked for", func(s *matrix.Spec, o *DeviceOptions) { s.Energy.Roofline, s.Backends = false, s.Backends[:1] }, nil, cpuIdle, ""},
 		{"sensor says nothing", func(s *matrix.Spec, o *DeviceOptions) {
 			o.Telemetry, s.Backends = &meter{period: map[string]time.Duration{"cpu": tick}}, s.Backends[:1]
 		}, ceilings, cpuRoof, "warning: what the CPU draws at rest is not known: nothing told its power"},
@@ -146,7 +149,7 @@ func TestMeasureDevicesLeavesOut(t *testing.T) {
 		{"roofline kills", func(s *matrix.Spec, _ *DeviceOptions) { s.Backends = s.Backends[:1] }, die, cpuIdle,
 			"warning: the ceilings of the CPU are not known: measuring them: worker died by SIGSEGV"},
 		{"half a roofline", func(s *matrix.Spec, _ *DeviceOptions) { s.Backends = s.Backends[:1] }, onlyMemory,
-			cpuIdle + "r roofline cpu a cpu: 4e+12 B/s\n", ""},
+			cpuIdle + "r roofline cpu a cpu: 4e+12 B/s 3e+12 B/s of 536870912\n", ""},
 		{"stopped", func(_ *matrix.Spec, o *DeviceOptions) {
 			stop := make(chan struct{})
 			close(stop)
@@ -155,7 +158,7 @@ func TestMeasureDevicesLeavesOut(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, host := shared(matrix.ForeignWarn)
-			s.Energy.IdleS = 1
+			s.Energy.IdleS, s.Energy.Roofline = 1, true
 			opts := DeviceOptions{Host: host, Telemetry: powered()}
 			tc.change(s, &opts)
 			e := newFake()
@@ -172,6 +175,7 @@ func TestMeasureDevicesLeavesOut(t *testing.T) {
 func TestMeasureDevicesBesideOthers(t *testing.T) {
 	s, host := shared(matrix.ForeignFail)
 	s.Energy.IdleS = 1
+	s.Backends = s.Backends[1:]
 	tel := &resting{crowd: crowd{there: [][]string{{"pid 7"}}}, meter: meter{period: map[string]time.Duration{"gpu": tick}}}
 	e := newFake()
 	e.roofline = ceilings

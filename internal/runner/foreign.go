@@ -29,8 +29,12 @@ type gate struct {
 	policy    matrix.Foreign
 	telemetry Telemetry // nil if nobody knows
 	stop      <-chan struct{}
-	note      func(string)
+	progress  Progress
 	told      bool
+}
+
+func newGate(plan *matrix.Plan, t Telemetry, stop <-chan struct{}, p Progress) *gate {
+	return &gate{policy: plan.Spec.Energy.Foreign, telemetry: t, stop: stop, progress: p}
 }
 
 // pass returns the processes that measurements on the GPU have beside them, if
@@ -45,7 +49,7 @@ func (g *gate) pass(ctx context.Context) (beside []string, err error) {
 		switch {
 		case len(beside) == 0:
 			if waited {
-				g.note("the GPU is free: going on")
+				g.progress.Note("the GPU is free: going on")
 			}
 			return nil, nil
 		case g.policy == matrix.ForeignFail:
@@ -53,12 +57,12 @@ func (g *gate) pass(ctx context.Context) (beside []string, err error) {
 		case g.policy != matrix.ForeignWait:
 			if !g.told {
 				g.told = true
-				g.note(computes(beside) + "; what is measured beside it says so. To avoid that set energy.foreign to wait or fail in the matrix")
+				g.progress.Note(computes(beside) + "; what is measured beside it says so. To avoid that set energy.foreign to wait or fail in the matrix")
 			}
 			return beside, nil
 		}
 		if !waited {
-			g.note(computes(beside) + "; waiting until it is gone")
+			g.progress.Note(computes(beside) + "; waiting until it is gone")
 		}
 		select {
 		case <-time.After(foreignPoll):

@@ -157,7 +157,7 @@ type run struct {
 
 	timed   map[string]*timed         // by cell
 	windows map[record.WindowKey]bool // those that have ended, and whether they were measured
-	gate    gate
+	gate    *gate
 }
 
 // tokens is what a cell sampled when it was first measured.
@@ -180,7 +180,7 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 	if r.Progress == nil {
 		r.Progress = silent{}
 	}
-	r.gate = gate{policy: plan.Spec.Energy.Foreign, telemetry: opts.Telemetry, stop: opts.Stop, note: r.Progress.Note}
+	r.gate = newGate(plan, opts.Telemetry, opts.Stop, r.Progress)
 	planned := map[record.Key]bool{}
 	for _, k := range r.keys() {
 		planned[k] = true
