@@ -25,9 +25,13 @@ type Key struct {
 }
 
 func keyOf(r *record.Record) Key {
+	backend := r.Backend
+	if r.Origin != "" { // measured by another program, which must show wherever it is named
+		backend += " (" + r.Origin + ")"
+	}
 	return Key{
 		ConfigKey: ConfigKey{
-			Model: r.Model, Backend: r.Backend, Batch: max(1, r.Batch),
+			Model: r.Model, Backend: backend, Batch: max(1, r.Batch),
 			KVTypeK: r.KVTypeK, KVTypeV: r.KVTypeV, DecodeMode: r.DecodeMode,
 		},
 		Scenario: r.Scenario,
