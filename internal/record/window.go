@@ -54,8 +54,9 @@ type WindowRecord struct {
 	Tokens  int     `json:"tokens"` // evaluated in them
 	TokPerS float64 `json:"tok_per_s"`
 	// TokPerSRows is the median rate of the timed rows of the cell in this
-	// launch, and TokPerSLike that of the repetitions that evaluated as many
-	// tokens as they: the two are compared.
+	// launch, in cached decode without the two steps that follow the prefill,
+	// and TokPerSLike that of the repetitions that evaluated as many tokens as
+	// they: the two are compared.
 	TokPerSRows *float64 `json:"tok_per_s_rows,omitempty"`
 	TokPerSLike *float64 `json:"tok_per_s_like,omitempty"`
 

@@ -21,6 +21,11 @@ const (
 	minRamp       = 500 * time.Millisecond
 )
 
+// settling is the number of steps after a prefill in which the engine rebuilds
+// its graph and CUDA captures it. In a window each decode follows a decode, so
+// that there are none.
+const settling = 2
+
 // phases in the order in which their windows alternate.
 var phases = []string{"prefill", "decode"}
 
@@ -154,11 +159,20 @@ func (r *run) takeRates(rec *record.Record) {
 		t = &timed{map[string]int{"prefill": rec.PromptTokens, "decode": rec.GenTokens}, map[string][]float64{}, rec.TokenHash}
 		r.timed[rec.CellID] = t
 	}
-	for phase, ms := range map[string]float64{"prefill": *rec.PrefillMs, "decode": *rec.DecodeMs} {
+	rate := func(phase string, tokens int, ms float64) {
 		if ms > 0 {
-			t.tokPerS[phase] = append(t.tokPerS[phase], float64(t.tokens[phase])/ms*1e3)
+			t.tokPerS[phase] = append(t.tokPerS[phase], float64(tokens)/ms*1e3)
 		}
 	}
+	rate("prefill", rec.PromptTokens, *rec.PrefillMs)
+	tokens, ms := rec.GenTokens, *rec.DecodeMs
+	if n := len(rec.StepMs); rec.DecodeMode == "cached" && n == tokens && n > settling {
+		tokens -= settling
+		for _, first := range rec.StepMs[:settling] {
+			ms -= first
+		}
+	}
+	rate("decode", tokens, ms)
 }
 
 // measureWindows measures what is missing of the energy windows of the cells

@@ -439,3 +439,21 @@ func TestEstimateHasWindows(t *testing.T) {
 		t.Errorf("windows add %v; %v, %v", got, err1, err2)
 	}
 }
+
+// The steps right after a prefill are slower than those a window repeats.
+func TestSettlingStepsAreLeftOut(t *testing.T) {
+	row := func(mode string) *record.Record {
+		prefill, decode := 10.0, 9.0
+		return &record.Record{
+			CellID: mode, Status: record.StatusOK, DecodeMode: mode, PromptTokens: 20, GenTokens: 5,
+			PrefillMs: &prefill, DecodeMs: &decode, StepMs: []float64{4, 2, 1, 1, 1},
+		}
+	}
+	r := &run{timed: map[string]*timed{}}
+	for mode, want := range map[string]float64{"cached": 1000, "uncached": 5.0 / 9 * 1000} {
+		r.takeRates(row(mode))
+		if got := *median(r.timed[mode].tokPerS["decode"]); got != want {
+			t.Errorf("%s decode at %v tok/s, want %v", mode, got, want)
+		}
+	}
+}
