@@ -184,17 +184,23 @@ func (f *file) checkSource(at string, s Source) {
 	f.checkf(at, err == nil, "read must be the date the figure was read, as YYYY-MM-DD, not %q", s.Read)
 }
 
+// Profiles returns the blends that have names.
+func (p *Pricing) Profiles() []econ.Blend {
+	if len(p.Blends) == 0 {
+		return econ.Profiles()
+	}
+	var out []econ.Blend
+	for _, b := range p.Blends {
+		out = append(out, econ.Blend(b))
+	}
+	return out
+}
+
 // BlendNamed returns the blend of that name; the empty name is the file's
 // default, and a number in [0,1] is the share of input tokens. An unknown name
 // is an error that lists the known ones.
 func (p *Pricing) BlendNamed(name string) (econ.Blend, error) {
-	known := econ.Profiles()
-	if len(p.Blends) > 0 {
-		known = nil
-		for _, b := range p.Blends {
-			known = append(known, econ.Blend(b))
-		}
-	}
+	known := p.Profiles()
 	name = cmp.Or(name, p.Blend, "chat")
 	var have []string
 	for _, b := range known {
