@@ -64,6 +64,7 @@ func commands() []command {
 		{"run", "-matrix FILE", "run a matrix and report what a million tokens cost (the default)", runCommand},
 		{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
 		{"analyze", "DIR", "redo tables and report of a finished or running run from its rows", analyzeCommand},
+		{"compare", "OLD NEW...", "hold runs against each other, cell by cell, and say what differs", compareCommand},
 		{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
 		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
 		{"devices", "", "list the devices the engine found", devicesCommand},

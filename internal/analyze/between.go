@@ -13,3 +13,14 @@ import (
 func RatioBetween(a, b []*Group, of func(*record.Record) float64) (*stats.Ratio, error) {
 	return ratio(a, b, of)
 }
+
+// ValidJPerTok returns the joules per token of the windows that count.
+func (x *Windows) ValidJPerTok() []float64 {
+	var out []float64
+	for _, r := range x.All {
+		if len(invalid(r)) == 0 {
+			out = append(out, *r.JPerToken)
+		}
+	}
+	return out
+}
