@@ -23,7 +23,9 @@
 // with one exception: models on the CPU come after all others of a launch, since
 // they are the slowest by far and a run that is cut short should have the rest.
 // Backends thus alternate within a launch, and one scenario's repetitions are
-// spread over the life of the worker.
+// spread over the life of the worker. Energy windows come after the last
+// repetition of the first launch, in the same process: cell by cell, prefill and
+// decode in turns.
 package matrix
 
 // Spec is a matrix file. After Load every default is filled in.

@@ -80,3 +80,22 @@ func TestNewOnPipe(t *testing.T) {
 		t.Errorf("control characters in %q", buf[:n])
 	}
 }
+
+func TestWindows(t *testing.T) {
+	var out strings.Builder
+	p := &Printer{w: &out}
+	joules := 0.01234
+	w := record.WindowRecord{Model: "gpt2", Backend: "gpu", Scenario: "medium", Phase: "decode", Window: 1, JPerToken: &joules, Valid: true}
+	p.Window(&w, 90*time.Second)
+	w.Valid, w.Reasons = false, []record.Reason{record.TooShort, record.Gap}
+	p.Window(&w, 0)
+	w.Error = &record.Error{Message: "it broke"}
+	p.Window(&w, time.Second)
+	want := `gpt2 gpu medium decode window 1: 0.0123 J/token, 1m30s left
+gpt2 gpu medium decode window 1: not valid: too_short, gap
+gpt2 gpu medium decode window 1: error: it broke
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}

@@ -32,9 +32,9 @@ type DeviceSink interface {
 // MeasureDevices measures each kind of device that cells of a plan run on, as far
 // as the matrix asks for it: what it draws while nothing runs, where something
 // tells that, and then how fast it copies, reads and multiplies. What could not
-// be measured is told and left out; the error is for what could not be kept and, as a
-// *ForeignError, for other processes on a GPU that the matrix does not allow.
-// When ctx or Stop end it, it ends early without an error.
+// be measured is told and left out; the error is for what could not be kept and,
+// as a *ForeignError, for other processes on a GPU that the matrix does not
+// allow. When ctx or Stop end it, it ends early without an error.
 func MeasureDevices(ctx context.Context, plan *matrix.Plan, opts DeviceOptions) error {
 	if opts.Progress == nil {
 		opts.Progress = silent{}
@@ -162,4 +162,15 @@ func positive(rate float64) *float64 {
 		return nil
 	}
 	return &rate
+}
+
+// deviceNames are the kinds of devices as messages call them.
+var deviceNames = map[string]string{"cpu": "CPU", "gpu": "GPU"}
+
+// deviceKind returns the kind of device, "cpu" or "gpu", that a backend runs on.
+func deviceKind(b matrix.Backend) string {
+	if b.Device == "cuda" {
+		return "gpu"
+	}
+	return "cpu"
 }

@@ -1,6 +1,6 @@
 // Package runner runs a plan: it starts a worker process for each model,
-// backend and launch, asks it for one row after the other, and writes down what
-// comes back. A worker may die at any time; then its row is an error, a new
+// backend and launch, asks it for one row after the other and then for energy
+// windows, and writes down what comes back. A worker may die at any time; then its row is an error, a new
 // worker takes over and the run goes on. The parent may die at any time; then
 // the rows written so far are enough to continue.
 package runner
