@@ -52,14 +52,17 @@ type Machine struct {
 	CPUModel      string `json:"cpu_model,omitempty"`
 	PhysicalCores int    `json:"physical_cores,omitempty"`
 	LogicalCores  int    `json:"logical_cores,omitempty"`
-	Governor      string `json:"governor,omitempty"` // frequency governor of CPU 0
-	Turbo         *bool  `json:"turbo,omitempty"`    // whether clocks above the base are allowed
-	Arch          string `json:"arch"`               // as Go names it
+	Governor      string `json:"governor,omitempty"`     // frequency governor of CPU 0
+	Turbo         *bool  `json:"turbo,omitempty"`        // whether clocks above the base are allowed
+	CPUsAllowed   int    `json:"cpus_allowed,omitempty"` // logical cores in the affinity mask of this process
+	Clocksource   string `json:"clocksource,omitempty"`  // what the kernel tells time by
+	Arch          string `json:"arch"`                   // as Go names it
 
 	MemTotalBytes int64    `json:"mem_total_bytes,omitempty"`
 	MemLimitBytes int64    `json:"mem_limit_bytes,omitempty"` // of the container
-	CPULimit      *float64 `json:"cpu_limit,omitempty"`       // CPUs the container may use
-	LoadAverage   *float64 `json:"load_average,omitempty"`    // over the minute before the run
+	CPULimit      *float64 `json:"cpu_limit,omitempty"`       // CPUs the process may use, by the quotas of its control groups
+	SwapUsedBytes *int64   `json:"swap_used_bytes,omitempty"`
+	LoadAverage   *float64 `json:"load_average,omitempty"` // over the minute before the run
 
 	OS     string `json:"os,omitempty"`
 	Kernel string `json:"kernel,omitempty"`
@@ -77,9 +80,12 @@ func Collect(root string) Machine {
 		Arch:           runtime.GOARCH,
 		Governor:       t.line("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
 		Turbo:          t.turbo(),
+		CPUsAllowed:    t.cpusAllowed(),
+		Clocksource:    t.line("sys/devices/system/clocksource/clocksource0/current_clocksource"),
 		MemTotalBytes:  t.meminfo("MemTotal"),
 		MemLimitBytes:  t.number("sys/fs/cgroup/memory.max"),
 		CPULimit:       t.cpuLimit(),
+		SwapUsedBytes:  t.swapUsed(),
 		LoadAverage:    t.loadAverage(),
 		OS:             t.osName(),
 		Kernel:         t.line("proc/sys/kernel/osrelease"),

@@ -38,8 +38,8 @@ func TestCollect(t *testing.T) {
 	}{
 		{"gpu-server", Machine{
 			CPUModel: "Intel(R) Xeon(R) Platinum 8480+", PhysicalCores: 2, LogicalCores: 4,
-			Governor: "performance", Turbo: ptr(false), Arch: runtime.GOARCH,
-			MemTotalBytes: 131072000 << 10, LoadAverage: ptr(0.25),
+			Governor: "performance", Turbo: ptr(false), CPUsAllowed: 3, Clocksource: "tsc", Arch: runtime.GOARCH,
+			MemTotalBytes: 131072000 << 10, LoadAverage: ptr(0.25), SwapUsedBytes: ptr(int64(100 << 10)),
 			OS: "Ubuntu 24.04.3 LTS", Kernel: "6.8.0-60-generic", NvidiaDriver: "580.95.05",
 		}, 120000000 << 10},
 		{"container", Machine{

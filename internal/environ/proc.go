@@ -93,19 +93,42 @@ func (t tree) turbo() *bool {
 	return &on
 }
 
-// cpuLimit reads "quota period" in microseconds, or "max period".
-func (t tree) cpuLimit() *float64 {
-	f := strings.Fields(t.line("sys/fs/cgroup/cpu.max"))
-	if len(f) != 2 {
+// cpusAllowed counts the CPUs in the affinity mask of this process; 0 if that
+// is not known.
+func (t tree) cpusAllowed() int {
+	for line := range strings.Lines(t.text("proc/self/status")) {
+		if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
+			return listed(strings.TrimSpace(list))
+		}
+	}
+	return 0
+}
+
+// listed counts the members of a list of the kernel's, like "0-3,8".
+func listed(list string) int {
+	n := 0
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 != nil || err2 != nil || to < from {
+			return 0
+		}
+		n += to - from + 1
+	}
+	return n
+}
+
+// swapUsed returns nil where nothing is said about swap.
+func (t tree) swapUsed() *int64 {
+	if !strings.Contains(t.text("proc/meminfo"), "SwapTotal:") {
 		return nil
 	}
-	quota, err1 := strconv.ParseFloat(f[0], 64)
-	period, err2 := strconv.ParseFloat(f[1], 64)
-	if err1 != nil || err2 != nil || period <= 0 {
-		return nil
-	}
-	cpus := quota / period
-	return &cpus
+	used := t.meminfo("SwapTotal") - t.meminfo("SwapFree")
+	return &used
 }
 
 func (t tree) loadAverage() *float64 {
