@@ -9,12 +9,6 @@ import (
 // requestsPerS is the load of TR123 11.2.
 const requestsPerS = 100
 
-// breakEvenVolumes are the requests a month of TR123 11.4.
-var breakEvenVolumes = []struct {
-	name     string
-	requests float64
-}{{"1m", 1e6}, {"10m", 1e7}, {"100m", 1e8}}
-
 // capacityTables say what a machine serves and when buying one pays.
 func capacityTables() []definition {
 	return []definition{
@@ -117,74 +111,18 @@ func fillPacks(a *Analysis, t *Table) error {
 }
 
 func fillBreakEven(a *Analysis, t *Table) error {
-	chat := econ.Packs()[0]
 	for _, c := range a.Configs {
-		prefill, decode := a.billable(c.Prefill, c.Decode)
-		for _, own := range a.Prices.All(c.Device) {
-			if own.BoughtUSD == nil {
-				continue
+		all, err := a.BreakEvens(c)
+		if err != nil {
+			return err
+		}
+		for _, b := range all {
+			cells := append(configCells(c.ConfigKey), b.Own.Label(), b.Rent.Tier, 1000*b.RentUSDPerRequest, scale(b.EnergyUSDPerRequest, 1000))
+			for _, v := range b.Volumes {
+				cells = append(cells, v.GPUs, v.Months, v.TR123Months)
 			}
-			for _, rent := range a.Prices.Here(c.Device) {
-				if rent.BoughtUSD != nil || rent.Provider == "" {
-					continue
-				}
-				row, err := a.breakEven(chat, *own.BoughtUSD, prefill.phase(), decode.phase(), a.at(own), a.at(rent))
-				if err != nil {
-					return fmt.Errorf("%s: %w", c.ConfigKey, err)
-				}
-				t.Add(append(append(configCells(c.ConfigKey), own.Label(), rent.Tier), row...)...)
-			}
+			t.Add(cells...)
 		}
 	}
 	return nil
-}
-
-// breakEven returns the cells of one machine bought against one rented.
-func (a *Analysis) breakEven(r econ.Request, purchaseUSD float64, prefill, decode econ.Phase, own, rent econ.Prices) ([]any, error) {
-	// Who rents does not pay for electricity apart.
-	rented := func(requests float64) (econ.Month, error) {
-		return econ.MonthlyRequests(requests, r, econ.Phase{TokPerS: prefill.TokPerS}, econ.Phase{TokPerS: decode.TokPerS}, rent)
-	}
-	cell := func(m *float64) any { return deref(m) }
-	each, err := rented(1)
-	if err != nil {
-		return nil, err
-	}
-	bought, err := r.Cost(prefill, decode, own)
-	if err != nil {
-		return nil, err
-	}
-	var energy any
-	if bought.Complete() {
-		energy = 1000 * *bought.EnergyUSD
-	}
-	cells := []any{1000 * each.Used.TotalUSD(), energy}
-	for _, v := range breakEvenVolumes {
-		rentedMonth, err := rented(v.requests)
-		if err != nil {
-			return nil, err
-		}
-		ownMonth, err := econ.MonthlyRequests(v.requests, r, prefill, decode, own)
-		if err != nil {
-			return nil, err
-		}
-		electricity := 0.0
-		if e := ownMonth.Used.EnergyUSD; e != nil {
-			electricity = *e
-		}
-		be, err := econ.CashBreakEven(ownMonth, purchaseUSD, rentedMonth.Used, electricity)
-		if err != nil {
-			return nil, err
-		}
-		var theirs any
-		if saving := each.Used.InfraUSD - bought.InfraUSD; saving > 0 {
-			months, err := econ.TR123BreakEvenMonths(purchaseUSD, saving, v.requests)
-			if err != nil {
-				return nil, err
-			}
-			theirs = months
-		}
-		cells = append(cells, be.GPUs, cell(be.Months), theirs)
-	}
-	return cells, nil
 }

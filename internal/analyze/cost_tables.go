@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
@@ -125,16 +124,12 @@ func costTables() []definition {
 				col("blend_usd_per_m", "blend", "$/1M"), plusMinus("blend_ci_usd_per_m", "$/1M"), col("total_is", "total is", "")),
 			fill: func(a *Analysis, t *Table) error {
 				for _, c := range a.Configs {
-					prices := a.Prices.Here(c.Device)
-					if s := a.Prices.Scenario; s != nil && !slices.ContainsFunc(prices, func(p Price) bool { return p.Tier == s.Tier }) {
-						prices = append(prices, *s)
+					costs, err := a.TierCosts(c)
+					if err != nil {
+						return err
 					}
-					for _, p := range prices {
-						x, err := a.cost(p, c.Prefill, c.Decode)
-						if err != nil {
-							return err
-						}
-						t.Add(append(configCells(c.ConfigKey), p.Tier, p.kind(), p.USDPerHour, x.Blend.TotalUSD(), half(x), c.totalIs(x.Blend))...)
+					for _, x := range costs {
+						t.Add(append(configCells(c.ConfigKey), x.Tier, x.kind(), x.USDPerHour, x.Blend.TotalUSD(), half(x), c.totalIs(x.Blend))...)
 					}
 				}
 				return nil

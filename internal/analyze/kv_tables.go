@@ -3,8 +3,6 @@ package analyze
 import (
 	"cmp"
 	"slices"
-
-	"github.com/phasebench/phasebench/econ"
 )
 
 const mib = 1 << 20
@@ -153,24 +151,14 @@ func fillAttention(a *Analysis, t *Table) error {
 }
 
 func fillCrossover(a *Analysis, t *Table) error {
-	return a.eachCache(func(m *Model, typeK, typeV string, per int64) error {
-		if m.WeightsBytes == nil {
-			return nil
+	all, err := a.Crossovers()
+	for _, x := range all {
+		kind, _ := x.Model.attention()
+		var limit any
+		if x.Longest != nil {
+			limit = string(x.LimitedBy)
 		}
-		x, err := econ.KVCrossover(*m.WeightsBytes, per, m.Info.CtxTrain)
-		if err != nil {
-			return err
-		}
-		kind, _ := m.attention()
-		var longest, limit any
-		if total := a.deviceBytes[m.Device]; total > 0 && m.Workspace != nil {
-			n, by, err := econ.LongestContext(econ.Budget{TotalBytes: total, WeightsBytes: *m.WeightsBytes, WorkspaceBytes: *m.Workspace}, per, 1, m.Info.CtxTrain)
-			if err != nil {
-				return err
-			}
-			longest, limit = n, string(by)
-		}
-		t.Add(m.Name, kind, typeK, typeV, x.Tokens, m.Info.CtxTrain, x.Reachable, m.Device, longest, limit)
-		return nil
-	})
+		t.Add(x.Model.Name, kind, x.KVTypeK, x.KVTypeV, x.Tokens, x.Model.Info.CtxTrain, x.Reachable, x.Model.Device, x.Longest, limit)
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -138,6 +139,41 @@ func (a *Analysis) costs(device string, prefill, decode Rate) ([]Cost, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// TierCosts returns what a configuration costs at its own price, at each tier
+// of its device or of none, and in the scenario.
+func (a *Analysis) TierCosts(c *Config) ([]Cost, error) {
+	prices := a.Prices.Here(c.Device)
+	if s := a.Prices.Scenario; s != nil && !slices.ContainsFunc(prices, func(p Price) bool { return p.Tier == s.Tier }) {
+		prices = append(prices, *s)
+	}
+	var out []Cost
+	for _, p := range prices {
+		x, err := a.cost(p, c.Prefill, c.Decode)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.ConfigKey, err)
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// PhaseCost returns dollars per million tokens of one phase at a price, with
+// its energy or without; with it, energy must be known for the rate. The
+// half-width is nil when that of a part is not known.
+func (a *Analysis) PhaseCost(p Price, r Rate, energy bool) (Estimate, error) {
+	if r = a.priced(r); !energy {
+		r = r.withoutEnergy()
+	} else if r.Energy == nil {
+		return Estimate{}, errors.New("dollars of a phase with energy: its energy, or the price of electricity, is not known")
+	}
+	if in, ok := r.interval(); ok {
+		usd, err := in.USDPerM(a.at(p))
+		return Estimate{usd.Value, &usd.Half}, err
+	}
+	cost, err := r.phase().CostPerM(a.at(p))
+	return Estimate{Value: cost.TotalUSD()}, err
 }
 
 func (a *Analysis) cost(price Price, prefill, decode Rate) (Cost, error) {
