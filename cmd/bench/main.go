@@ -65,6 +65,7 @@ func commands() []command {
 		{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
 		{"analyze", "DIR", "redo tables and report of a finished or running run from its rows", analyzeCommand},
 		{"compare", "OLD NEW...", "hold runs against each other, cell by cell, and say what differs", compareCommand},
+		{"import", "FILE... -o DIR", "make a run of what llama-bench or another program measured", importCommand},
 		{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
 		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
 		{"devices", "", "list the devices the engine found", devicesCommand},

@@ -31,11 +31,11 @@ func (r *Result) Tables(short []string) []*analyze.Table {
 			t.Add(append(cells, row.said(fmt.Sprintf("%d+%d", row.OldN, row.NewN))...)...)
 		}
 		for _, row := range means {
-			cells := []any{row.With, "geometric mean", "", "", "", nil, nil}
+			cells := []any{row.With, "geometric mean of cells", "", "", "", nil, nil}
 			for range beside {
 				cells = append(cells, nil, nil)
 			}
-			t.Add(append(cells, row.said(fmt.Sprintf("%d cells", row.Cells))...)...)
+			t.Add(append(cells, row.said(fmt.Sprintf("%d", row.Cells))...)...)
 		}
 		if len(rows) > 0 {
 			out = append(out, t)
