@@ -109,6 +109,7 @@ func TestJudgeWaits(t *testing.T) {
 	tel := telemetry(t, c)
 	go tel.gpuSampler.run()
 	defer tel.gpuSampler.close()
+	tel.Closely(true)
 	w := record.WindowRecord{DeviceKind: "gpu", OpenNs: nowNs(), TokPerS: 1}
 	time.Sleep(300 * time.Millisecond)
 	w.EndNs = nowNs()

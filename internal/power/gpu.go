@@ -32,6 +32,7 @@ type metric struct {
 	at         func(*Sample) **float64 // where it goes; nil if it is no number
 	text       func(*Sample) string    // tells it in words then
 	field      uint32                  // of nvmlDeviceGetFieldValues, in thousandths of the unit; 0 for none
+	counter    bool                    // counts energy, and takes milliseconds to be read
 	symbol     string                  // that read calls: calling one that the driver's library lacks ends the process
 	read       func(nvml.Device, *Sample) nvml.Return
 }
@@ -51,7 +52,7 @@ var fast = []metric{
 	},
 	{
 		name: "total energy", unit: "J", at: func(s *Sample) **float64 { return &s.EnergyJ },
-		field: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION, symbol: "nvmlDeviceGetTotalEnergyConsumption",
+		counter: true, field: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION, symbol: "nvmlDeviceGetTotalEnergyConsumption",
 		read: func(d nvml.Device, s *Sample) nvml.Return {
 			mJ, ret := d.GetTotalEnergyConsumption()
 			return put(&s.EnergyJ, float64(mJ)/1e3, ret)
@@ -220,6 +221,11 @@ func openGPU(lib nvml.Interface, busID string) (*gpu, error) {
 	return g, nil
 }
 
+// momentary returns the metrics that are no counters.
+func momentary(metrics []metric) []metric {
+	return slices.DeleteFunc(slices.Clone(metrics), func(m metric) bool { return m.counter })
+}
+
 // missingNames lists what a GPU does not tell, in words.
 func (g *gpu) missingNames() string {
 	var names []string
@@ -232,11 +238,18 @@ func (g *gpu) missingNames() string {
 // metrics returns all that a GPU tells.
 func (g *gpu) metrics() []metric { return slices.Concat(g.fields, g.fast, g.slow) }
 
-// Read takes one sample, with what lasts if that is asked for. What could not
-// be read is absent from it; it is an error if that is everything, and errLost
-// if the GPU is gone for good.
-func (g *gpu) Read(withSlow bool) (Sample, error) {
-	s := Sample{Source: sourceNVML, GPU: g.busID, slow: withSlow}
+// Read takes one sample, with the counter and with what lasts if that is asked
+// for. The counter is always read where nothing else tells the power. What could
+// not be read is absent; it is an error if that is everything, and errLost if
+// the GPU is gone for good.
+func (g *gpu) Read(w want) (Sample, error) {
+	s := Sample{Source: sourceNVML, GPU: g.busID, slow: w.lasting}
+	fields, fast := g.fields, g.fast
+	if !w.counter {
+		if f, m := momentary(g.fields), momentary(g.fast); len(f)+len(m) > 0 {
+			fields, fast = f, m
+		}
+	}
 	var failed error
 	read := 0
 	note := func(m metric, ret nvml.Return) {
@@ -250,16 +263,16 @@ func (g *gpu) Read(withSlow bool) (Sample, error) {
 		}
 	}
 	before := clock.NowNs()
-	if len(g.fields) > 0 {
-		for i, ret := range askFields(g.dev, g.fields, &s) {
-			note(g.fields[i], ret)
+	if len(fields) > 0 {
+		for i, ret := range askFields(g.dev, fields, &s) {
+			note(fields[i], ret)
 		}
 	}
-	for _, m := range g.fast {
+	for _, m := range fast {
 		note(m, m.read(g.dev, &s))
 	}
 	s.TimeNs = before + (clock.NowNs()-before)/2
-	if withSlow {
+	if w.lasting {
 		for _, m := range g.slow {
 			note(m, m.read(g.dev, &s))
 		}

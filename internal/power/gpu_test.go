@@ -19,7 +19,7 @@ func ptr[T any](v T) *T { return &v }
 func TestRead(t *testing.T) {
 	g := newCard().open(t)
 	before := clock.NowNs()
-	got, err := g.Read(true)
+	got, err := g.Read(want{counter: true, lasting: true})
 	after := clock.NowNs()
 	if err != nil || len(g.missing) > 0 {
 		t.Fatal(err, g.missing)
@@ -84,7 +84,7 @@ func TestWhatAGPULacksIsAbsent(t *testing.T) {
 			c := newCard()
 			tc.change(c)
 			g := c.open(t)
-			s, err := g.Read(true)
+			s, err := g.Read(want{counter: true, lasting: true})
 			if got := g.missingNames(); err != nil || got != tc.missing || !tc.lacks(s) {
 				t.Errorf("missing %q, want %q; %+v, %v", got, tc.missing, s, err)
 			}
@@ -136,15 +136,18 @@ func TestOneCallForAllFields(t *testing.T) {
 		c.lacks = []string{tc.lacks}
 		g := c.open(t)
 		n := c.counting()
-		s, err := g.Read(false)
+		s, err := g.Read(want{counter: true})
 		if err != nil || *n != tc.want || *s.PowerAverageW != 400.25 || *s.EnergyJ != 123456789012.345 {
 			t.Errorf("%s: %+v, want %+v; %+v, %v", tc.name, *n, tc.want, s, err)
 		}
 		if s.slow || s.TempC != nil || s.procs != nil {
 			t.Errorf("%s: what lasts without being asked for: %+v", tc.name, s)
 		}
-		if g.Read(true); n.temp != 1 {
+		if g.Read(want{counter: true, lasting: true}); n.temp != 1 {
 			t.Errorf("%s: temperature asked for %d times", tc.name, n.temp)
+		}
+		if s, err := g.Read(want{}); err != nil || s.EnergyJ != nil || *s.PowerAverageW != 400.25 {
+			t.Errorf("%s: without the counter %+v, %v", tc.name, s, err)
 		}
 	}
 }
@@ -153,15 +156,15 @@ func TestReadThatFails(t *testing.T) {
 	c := newCard()
 	g := c.open(t)
 	c.GetPowerUsageFunc = func() (uint32, nvml.Return) { return 0, nvml.ERROR_UNKNOWN }
-	if s, err := g.Read(true); err != nil || s.PowerAverageW != nil || s.TempC == nil {
+	if s, err := g.Read(want{counter: true, lasting: true}); err != nil || s.PowerAverageW != nil || s.TempC == nil {
 		t.Errorf("one quantity failed: %+v, %v", s, err)
 	}
 	c.GetTemperatureFunc = func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 0, nvml.ERROR_GPU_IS_LOST }
-	if _, err := g.Read(true); !errors.Is(err, errLost) {
+	if _, err := g.Read(want{counter: true, lasting: true}); !errors.Is(err, errLost) {
 		t.Errorf("lost: %v", err)
 	}
 	only := &gpu{dev: c, fast: fast[2:]} // average power
-	if _, err := only.Read(true); err == nil || errors.Is(err, errLost) || err.Error() != "average power: ERROR_UNKNOWN" {
+	if _, err := only.Read(want{counter: true, lasting: true}); err == nil || errors.Is(err, errLost) || err.Error() != "average power: ERROR_UNKNOWN" {
 		t.Errorf("everything failed: %v", err)
 	}
 }

@@ -131,7 +131,7 @@ func absent(root string) error {
 
 // Read takes one sample. A package without its counter makes the sum wrong, so
 // that it is an error.
-func (r *rapl) Read(bool) (Sample, error) {
+func (r *rapl) Read(want) (Sample, error) {
 	s := Sample{Source: sourceRAPL}
 	before := clock.NowNs()
 	var all, dram uint64

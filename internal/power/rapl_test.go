@@ -78,7 +78,7 @@ func (p powercap) open() *rapl {
 
 func (r *rapl) joules(t *testing.T) (all, dram float64) {
 	t.Helper()
-	s, err := r.Read(true)
+	s, err := r.Read(want{})
 	if err != nil || s.Source != "rapl" || s.TimeNs == 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -127,7 +127,7 @@ func TestRAPLThatFails(t *testing.T) {
 	p := server(t)
 	r := p.open()
 	p.write("class/powercap/intel-rapl:1/energy_uj", "none")
-	if _, err := r.Read(false); err == nil || !strings.Contains(err.Error(), "intel-rapl:1/energy_uj") {
+	if _, err := r.Read(want{}); err == nil || !strings.Contains(err.Error(), "intel-rapl:1/energy_uj") {
 		t.Errorf("half of the sum: %v", err)
 	}
 }
@@ -215,7 +215,7 @@ func TestOpenCPU(t *testing.T) {
 	if err := tel.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := tel.rapl.Read(false); err == nil {
+	if _, err := tel.rapl.Read(want{}); err == nil {
 		t.Error("the counters stay open")
 	}
 }

@@ -99,8 +99,8 @@ func logCosts(t *testing.T, tel *Telemetry) {
 			cost("call "+m.symbol, func() { m.read(g.dev, new(Sample)) })
 		}
 	}
-	cost("a sample", func() { g.Read(false) })
-	cost("a sample with what lasts", func() { g.Read(true) })
+	cost("a sample", func() { g.Read(want{counter: true}) })
+	cost("a sample with what lasts", func() { g.Read(want{counter: true, lasting: true}) })
 }
 
 // TestRealSurvey says what every source of this machine can do.

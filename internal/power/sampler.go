@@ -17,18 +17,31 @@ const (
 	longestInterval  = 50 * time.Millisecond
 )
 
-// slowEvery is how many samples share one look at what lasts, which costs a
-// hundred times what power costs.
-const slowEvery = 10
+// slowEvery is how many samples share one look at what lasts and at the energy
+// counter; while that is watched closely, it is looked at in every countEvery-th
+// sample and at what lasts in every closeEvery-th. Each of these costs hundreds
+// of times what power costs: on an H200 the counter takes milliseconds, which
+// the worker can feel.
+const (
+	slowEvery  = 20
+	closeEvery = 10
+	countEvery = 2
+)
 
 // keep is how long samples stay in memory: longer than a row may take.
 const keep = 20 * time.Minute
 
 // source is a device that can be sampled.
 type source interface {
-	// Read takes a sample, with what lasts if that is asked for. The error is
+	// Read takes a sample of power and of what else is wanted. The error is
 	// errLost when there will be no more.
-	Read(withSlow bool) (Sample, error)
+	Read(want) (Sample, error)
+}
+
+// want is what a sample is to tell besides power.
+type want struct {
+	counter bool // energy
+	lasting bool // temperature, clocks and the like
 }
 
 // sampler reads a source again and again and keeps the latest samples. Its
@@ -40,7 +53,9 @@ type sampler struct {
 
 	mu            sync.Mutex // held while a sample is taken: who asks sees all that were begun before
 	kept          []Sample   // oldest first
-	turn          int        // samples until the next with what lasts
+	turn          int        // of the sample to come; in turn 0 it tells all
+	closely       bool       // the energy counter is read often
+	counted       bool       // the latest sample tells it
 	power, energy updates    // of the sensor and of the counter
 	lost          bool
 	paused        bool
@@ -114,6 +129,13 @@ func (s *sampler) setPaused(pause bool) {
 	}
 }
 
+// watch sets whether the energy counter is read often.
+func (s *sampler) watch(closely bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closely = closely
+}
+
 // close ends run.
 func (s *sampler) close() {
 	close(s.stop)
@@ -143,7 +165,7 @@ func (s *sampler) take() bool {
 	if s.lost {
 		return false
 	}
-	now, err := s.src.Read(s.turn == 0)
+	now, err := s.src.Read(s.due())
 	if errors.Is(err, errLost) {
 		s.lost = true
 		s.doubt("%v: power, clocks, temperature and memory are not recorded from here on (dmesg says more)", err)
@@ -161,13 +183,22 @@ func (s *sampler) take() bool {
 	if w := now.powerW(powerSource(now)); w != nil {
 		s.power.see(now.TimeNs, *w)
 	}
-	if now.EnergyJ != nil {
+	often := s.closely || s.counted // else it is read too seldom to learn when it moves
+	if s.counted = now.EnergyJ != nil; s.counted && often {
 		s.energy.see(now.TimeNs, *now.EnergyJ)
 	}
 	if err := s.log.add(now); err != nil {
 		s.doubt("%v", err)
 	}
 	return true
+}
+
+// due returns what the sample to come is to tell.
+func (s *sampler) due() want {
+	if s.closely {
+		return want{lasting: s.turn%closeEvery == 0, counter: s.turn%countEvery == 0}
+	}
+	return want{lasting: s.turn == 0, counter: s.turn == 0}
 }
 
 // remember adds a sample and forgets the first quarter when that is too old.

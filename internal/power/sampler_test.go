@@ -12,7 +12,7 @@ import (
 // script is a source that plays samples and errors, then only the last.
 type script []any
 
-func (s *script) Read(bool) (Sample, error) {
+func (s *script) Read(want) (Sample, error) {
 	next := (*s)[0]
 	if len(*s) > 1 {
 		*s = (*s)[1:]
@@ -37,13 +37,13 @@ func testLog(t *testing.T, dir string, limit int64) *sampleLog {
 // which were with what lasts.
 type looks struct {
 	nowNs, stepNs int64
-	slow          []bool
+	wants         []want
 }
 
-func (l *looks) Read(withSlow bool) (Sample, error) {
+func (l *looks) Read(w want) (Sample, error) {
 	l.nowNs += l.stepNs
-	l.slow = append(l.slow, withSlow)
-	return Sample{TimeNs: l.nowNs, slow: withSlow}, nil
+	l.wants = append(l.wants, w)
+	return Sample{TimeNs: l.nowNs, slow: w.lasting}, nil
 }
 
 func testSampler(t *testing.T, src source) *sampler {
@@ -82,13 +82,36 @@ func TestSamplerLooksAtWhatLastsNowAndThen(t *testing.T) {
 	if now, ok := s.look(); !ok || !now.slow {
 		t.Errorf("look: %+v, %v", now, ok)
 	}
-	for range 10 {
+	for range slowEvery {
 		s.poll()
 	}
-	for i, slow := range src.slow {
-		// The first, the tenth after it, the one that was asked for, the tenth after that.
-		if want := i == 0 || i == 10 || i == 12 || i == 22; slow != want {
-			t.Errorf("sample %d: %v", i, slow)
+	for i, w := range src.wants {
+		// The first, and after the one that was asked for the one that is due.
+		all := i == 0 || i == 12 || i == 12+slowEvery
+		if w.lasting != all || w.counter != all {
+			t.Errorf("sample %d: %+v", i, w)
+		}
+	}
+}
+
+// The energy counter is expensive to read, so it is read often only for windows.
+func TestSamplerWatchesTheCounterClosely(t *testing.T) {
+	src := &looks{stepNs: 1}
+	s := testSampler(t, src)
+	for _, closely := range []bool{false, true, false} {
+		s.watch(closely)
+		src.wants = nil
+		for range slowEvery {
+			s.poll()
+		}
+		counted := 0
+		for _, w := range src.wants {
+			if w.counter {
+				counted++
+			}
+		}
+		if want := map[bool]int{false: 1, true: slowEvery / countEvery}[closely]; counted != want {
+			t.Errorf("closely %v: the counter was read %d times in %d samples, want %d", closely, counted, slowEvery, want)
 		}
 	}
 }
@@ -100,7 +123,7 @@ type sensor struct {
 	period, counterPeriod int64
 }
 
-func (s *sensor) Read(bool) (Sample, error) {
+func (s *sensor) Read(want) (Sample, error) {
 	out := Sample{TimeNs: s.nowNs}
 	if s.period > 0 {
 		out.PowerInstantW = ptr(float64(s.nowNs / s.period))

@@ -162,7 +162,7 @@ func (s *subject) sample(withSlow bool) {
 		return
 	}
 	var now Sample
-	if now, s.err = s.src.Read(withSlow); s.err != nil {
+	if now, s.err = s.src.Read(want{counter: true, lasting: withSlow}); s.err != nil {
 		return
 	}
 	for _, q := range s.watched {

@@ -154,6 +154,14 @@ func (t *Telemetry) Resume() {
 	}
 }
 
+// Closely sets whether energy counters are read often enough to tell the energy
+// of a window. It costs more than watching rows does.
+func (t *Telemetry) Closely(on bool) {
+	for _, s := range t.samplers() {
+		s.watch(on)
+	}
+}
+
 // advice says what to do about an error of NVML.
 func advice(err error) string {
 	var ret nvml.Return

@@ -18,7 +18,7 @@ func seenBy(l load, change ...func(*Sample)) report {
 	samples := device{load: l, period: period}.samples(6*time.Second, interval, 0.1, rand.New(rand.NewPCG(7, 8)))
 	for i := range samples {
 		s := &samples[i]
-		if i%slowEvery == 0 {
+		if i%closeEvery == 0 {
 			s.slow, s.TempC, s.SMMHz, s.procs = true, ptr(40+float64(s.TimeNs)/1e9), ptr(1980.0), []process{{42, ptr(1e3)}}
 		}
 		for _, f := range change {

@@ -22,6 +22,7 @@ type resting struct {
 
 func (r *resting) Annotate(*record.Record, Span)               {}
 func (r *resting) SensorPeriod(k string) (time.Duration, bool) { return r.meter.SensorPeriod(k) }
+func (r *resting) Closely(bool)                                {}
 func (r *resting) Judge(*record.WindowRecord, int)             {}
 func (r *resting) Foreign(pid int) []string                    { return r.crowd.Foreign(pid) }
 func (r *resting) Idle(_ context.Context, kind string, d time.Duration) (record.DeviceRecord, bool) {

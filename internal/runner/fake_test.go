@@ -305,6 +305,7 @@ type unpowered struct{}
 
 func (unpowered) Annotate(*record.Record, Span)             {}
 func (unpowered) SensorPeriod(string) (time.Duration, bool) { return 0, false }
+func (unpowered) Closely(bool)                              {}
 func (unpowered) Judge(*record.WindowRecord, int)           {}
 func (unpowered) Foreign(int) []string                      { return nil }
 func (unpowered) Idle(context.Context, string, time.Duration) (record.DeviceRecord, bool) {

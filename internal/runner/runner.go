@@ -72,6 +72,9 @@ type Telemetry interface {
 	// SensorPeriod returns the time between two values of what tells the energy
 	// of a kind of device, "cpu" or "gpu"; ok is false when nothing tells it.
 	SensorPeriod(deviceKind string) (period time.Duration, ok bool)
+	// Closely asks for samples good enough to judge windows by, or for no more
+	// of them: these may cost more than watching rows does.
+	Closely(on bool)
 	// Judge adds to a window what was sampled during it, and whether it is
 	// valid. It waits until the samples around its end are there. The window's
 	// own times, tokens and rates are filled in; reasons that are there stay.

@@ -98,6 +98,8 @@ func (s *session) askWindow(ctx context.Context, c *CellCheck, k record.WindowKe
 	w.Device, w.Synthetic = s.opened.Device, s.opened.Info.Synthetic
 	period, _ := s.sensor(&c.Cell)
 	ramp, open := lengths(s.plan.Spec.Energy, period)
+	s.Telemetry.Closely(true)
+	defer s.Telemetry.Closely(false)
 	reply, err := call(ctx, s.worker, wire.Request{Window: &wire.Window{
 		Row: c.row(), Phase: k.Phase, RampMs: inMs(ramp), WindowMs: inMs(open),
 	}}, ramp+open+s.rowTimeout(c))

@@ -22,7 +22,11 @@ type meter struct {
 	unpowered
 	period map[string]time.Duration
 	pids   []int // of the workers that windows were judged with
+	close  bool
+	far    int // windows that were judged while it was not watched closely
 }
+
+func (m *meter) Closely(on bool) { m.close = on }
 
 func (m *meter) SensorPeriod(kind string) (time.Duration, bool) {
 	p, ok := m.period[kind]
@@ -31,6 +35,9 @@ func (m *meter) SensorPeriod(kind string) (time.Duration, bool) {
 
 func (m *meter) Judge(w *record.WindowRecord, pid int) {
 	m.pids = append(m.pids, pid)
+	if !m.close {
+		m.far++
+	}
 	w.Valid = len(w.Reasons) == 0
 }
 
