@@ -9,17 +9,17 @@ import (
 // Allowance is how far two processes that do the same may lie apart, as a share.
 type Allowance struct{ Prefill, Decode float64 }
 
-// What pairs of launches of one configuration lay apart in the studies that are
-// in reports, each launch doing the same work in a process of its own. GPU, 450
-// pairs (H200): decode less than 3 % in four of five, prefill of some
-// milliseconds less than 20 % in nineteen of twenty. CPU, 276 pairs (two cores of a
-// virtual machine): decode less than 25 %, prefill less than 15 % in nineteen of
-// twenty. Decode on a GPU is held against the narrower share because its rows
-// are means over hundreds of steps and several repetitions, which those
-// launches were not.
+// What pairs of launches of one configuration lay apart by in the studies under
+// reports, each launch doing the same work in a process of its own. On a GPU
+// (H200) decode lay within 3 % in four of five of 900 pairs, and prefill, which
+// took milliseconds, within 25 % in nineteen of twenty of 450. On a CPU (two cores
+// of a virtual machine, 552 pairs) decode lay within 30 % in nineteen of twenty;
+// prefill lay closer there, but not on days when others used the machine.
+// Decode on a GPU gets the narrower share since those launches timed it once and
+// rows are several repetitions of it.
 var (
-	gpuAllowance = Allowance{Prefill: 0.20, Decode: 0.03}
-	cpuAllowance = Allowance{Prefill: 0.15, Decode: 0.25}
+	gpuAllowance = Allowance{Prefill: 0.25, Decode: 0.03}
+	cpuAllowance = Allowance{Prefill: 0.30, Decode: 0.30}
 )
 
 // allowed returns the allowance between two groups: the wider one of what their
@@ -41,8 +41,8 @@ func allowed(a, b *analyze.Group, fixed *float64) Allowance {
 
 // NoiseHelp tells the default allowances in words.
 func NoiseHelp() string {
-	return fmt.Sprintf("GPU: %.0f%% decode, %.0f%% prefill; CPU: %.0f%%, %.0f%%",
-		100*gpuAllowance.Decode, 100*gpuAllowance.Prefill, 100*cpuAllowance.Decode, 100*cpuAllowance.Prefill)
+	return fmt.Sprintf("GPU: decode %s, prefill %s; CPU: decode %s, prefill %s",
+		percent(gpuAllowance.Decode), percent(gpuAllowance.Prefill), percent(cpuAllowance.Decode), percent(cpuAllowance.Prefill))
 }
 
 // of returns the allowance of a quantity: of a cost that of its phases, each by
