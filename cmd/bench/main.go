@@ -68,6 +68,7 @@ func commands() []command {
 		{"import", "FILE... -o DIR", "make a run of what llama-bench or another program measured", importCommand},
 		{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
 		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
+		{"doctor", "[-matrix FILE]", "look for what would spoil a run before it starts", doctorCommand},
 		{"devices", "", "list the devices the engine found", devicesCommand},
 		{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
 		{"overhead", "--model FILE", "measure what watching costs: rows with and without power samples and GPU events", overheadCommand},

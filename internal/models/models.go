@@ -73,6 +73,9 @@ type StandIn struct {
 	shape llama.SynthArch
 }
 
+// Bytes is the size of the file's weights; there is a header of some MB besides.
+func (s StandIn) Bytes() int64 { return s.shape.WeightBytes(s.shape.Layers) }
+
 // Find gives every cell of the plan the path that its model file has or will
 // have, and writes nothing. Of cells that are not needed no more is asked. A
 // stand-in that the matrix does not describe is a *ShapeError.
@@ -123,7 +126,7 @@ func shape(name string) (llama.SynthArch, bool) {
 func (f Found) Make(ctx context.Context, opt Options) error {
 	for _, s := range f.StandIns {
 		if !s.There && opt.Making != nil {
-			opt.Making(s.Path, s.shape.WeightBytes(s.shape.Layers))
+			opt.Making(s.Path, s.Bytes())
 		}
 		_, err := llama.Synth(ctx, s.shape.Name, s.Path, llama.SynthOptions{Seed: Seed, VocabDir: opt.VocabDir})
 		if errors.Is(err, fs.ErrExist) {
