@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func FromDir(dir string, opts Options) (*Result, error) {
 	for _, problem := range append(problems, doubles...) {
 		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
 	}
-	files, err := Write(dir, a, env)
+	files, err := Write(dir, a, Origin{env, hashes(dir)})
 	if err != nil {
 		return nil, err
 	}
@@ -131,18 +132,23 @@ const (
 	TablesFile     = "tables.json"
 	ValidationFile = "validation.json"
 	ReportFile     = "report.md"
+	PageFile       = "report.html"
 )
 
 // Write writes the tables, one CSV each and all as JSON, the validation and the
 // report of an analysis into dir and returns their paths. A table without rows
 // is in the JSON, saying why, and has no CSV; one of an earlier analysis is
-// removed. The environment may be nil.
-func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string, error) {
+// removed.
+func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 	tables, err := a.Tables()
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{ReportFile: []byte(Render(a, tables, env))}
+	doc := NewDocument(a, tables, nil, from)
+	files := map[string][]byte{ReportFile: []byte(doc.Markdown())}
+	if files[PageFile], err = doc.HTML(); err != nil {
+		return nil, err
+	}
 	for _, t := range tables {
 		name := filepath.FromSlash(t.Name) + ".csv"
 		if t.Missing != "" {
@@ -175,6 +181,17 @@ func Write(dir string, a *analyze.Analysis, env *environ.Environment) ([]string,
 		paths = append(paths, path)
 	}
 	return paths, nil
+}
+
+// hashes identifies the files that a report is made of.
+func hashes(dir string) []HashedFile {
+	var out []HashedFile
+	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile} {
+		if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+			out = append(out, HashedFile{name, fmt.Sprintf("%x", sha256.Sum256(data)), int64(len(data))})
+		}
+	}
+	return out
 }
 
 // validation is what ValidationFile holds.

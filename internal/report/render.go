@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -131,7 +132,7 @@ func writer(t *analyze.Table, beforeUnit string) (w table.Writer, notes []string
 	header := make(table.Row, len(t.Columns))
 	configs := make([]table.ColumnConfig, len(t.Columns))
 	for i, c := range t.Columns {
-		title := cmp.Or(c.Title, c.Name)
+		title := title(c)
 		if c.Unit != "" {
 			title += beforeUnit + c.Unit
 		}
@@ -153,6 +154,9 @@ func writer(t *analyze.Table, beforeUnit string) (w table.Writer, notes []string
 	}
 	return w, t.Notes
 }
+
+// title is what people read above a column, besides its unit.
+func title(c analyze.Column) string { return cmp.Or(c.Title, strings.ReplaceAll(c.Name, "_", " ")) }
 
 func numeric(t *analyze.Table, column int) bool {
 	for _, row := range t.Rows {

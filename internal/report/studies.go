@@ -1,0 +1,164 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+)
+
+// statistics compares backends by tests.
+func (w *author) statistics(s *Section) {
+	if !w.table(s, "tables/backend_tests") {
+		return
+	}
+	told, not, untested := 0, 0, 0
+	for _, t := range w.a.Tests {
+		switch {
+		case t.Ratio == nil:
+			untested++
+		case t.Significant():
+			told++
+		default:
+			not++
+		}
+	}
+	s.textf("Of %s between backends of one model, %d are significant at %g after Holm's correction, %d are not significant (~), %d could not be tested.",
+		count(len(w.a.Tests), "comparison"), told, analyze.Significance, not, untested)
+}
+
+// kv shows what the cache takes, against the formula.
+func (w *author) kv(s *Section) {
+	checked, exact := 0, 0
+	see := func(is *bool) {
+		if is == nil {
+			return
+		}
+		checked++
+		if *is {
+			exact++
+		}
+	}
+	for _, k := range w.a.KV {
+		see(k.Exact)
+	}
+	for _, p := range w.a.KVPoints {
+		see(p.Exact)
+	}
+	if checked > 0 {
+		s.textf("Payload equals the formula exactly in %d of %d caches checked, filled by cells or length by length.", exact, checked)
+	} else {
+		s.text("No cache was checked against the formula.")
+	}
+	w.table(s, "kv_cache_analysis/kv_memory_empirical")
+	if w.table(s, "tables/mha_vs_gqa") {
+		s.text(w.effectOfAttention())
+	}
+	if w.table(s, crossoverTable) {
+		s.text(w.crossovers())
+	}
+	w.figure(s, "kv_")
+}
+
+// graphs shows what CUDA graphs gain and cost once.
+func (w *author) graphs(s *Section) {
+	if w.table(s, "tables/graphs_speedup") {
+		s.text(w.effectOfGraphs())
+		s.items(w.amortisation()...)
+		w.table(s, "tables/graphs_speedup_by_scenario")
+		w.table(s, "tables/graphs_capture")
+	}
+	s.heading("One-time costs")
+	w.table(s, "tables/one_time")
+	s.heading("How much of the device is used")
+	w.table(s, "tables/roofline")
+	w.figure(s, "roofline", "mbu")
+	if len(w.rows("tables/device_time")) > 0 {
+		w.table(s, "tables/device_time")
+	}
+}
+
+// amortisation says for each pair what graphs cost once and after how many
+// tokens they have won that back.
+func (w *author) amortisation() []string {
+	var out []string
+	for _, e := range w.rows("tables/graphs_speedup") {
+		ms, known := e.number("first_capture_ms")
+		if !known {
+			out = append(out, fmt.Sprintf("%s: what the first captures cost is not known; it takes two warm-ups a launch.", e.config()))
+			continue
+		}
+		var s strings.Builder
+		fmt.Fprintf(&s, "%s: the first captures cost %s ms once", e.text("model"), significant(ms, 3))
+		if ms <= 0 {
+			s.WriteString(", which is within noise")
+		}
+		won(&s, e, "tokens_to_amortize_capture", ", won back")
+		won(&s, e, "tokens_to_amortize_extra", "; all that they cost more than no graphs, warm-ups included, is won back")
+		out = append(out, s.String()+".")
+	}
+	return out
+}
+
+func won(s *strings.Builder, e entry, column, what string) {
+	if n, ok := e.number(column); ok {
+		fmt.Fprintf(s, "%s after %.0f decoded tokens", what, n)
+	} else {
+		fmt.Fprintf(s, "%s never, or it is not known when", what)
+	}
+}
+
+// tiers shows the blend at every price.
+func (w *author) tiers(s *Section) {
+	if w.table(s, tierTable) {
+		s.text(w.tierSpread())
+		w.figure(s, "cost_tier")
+	}
+	w.table(s, "tables/provider_cost")
+}
+
+// capacity shows what machines serve and when buying one pays.
+func (w *author) capacity(s *Section) {
+	if w.table(s, "tables/capacity") {
+		rows := w.rows("tables/capacity")
+		if least, most, ok := extremes(rows, "req_per_s"); ok && len(rows) > 1 {
+			s.textf("One worker serves from %s (%s) to %s (%s) such requests a second, one at a time.", least.shown("req_per_s"), least.config(), most.shown("req_per_s"), most.config())
+		}
+	}
+	w.table(s, "tables/workers")
+	w.table(s, "tables/scenario_packs")
+	if w.table(s, "tables/break_even") {
+		s.text(w.payback())
+		w.figure(s, "break_even")
+	}
+}
+
+// payback says where buying pays back soonest at ten million requests a month.
+func (w *author) payback() string {
+	rows := w.rows("tables/break_even")
+	never := 0
+	for _, e := range rows {
+		if _, ok := e.number("months_10m"); !ok {
+			never++
+		}
+	}
+	least, _, ok := extremes(rows, "months_10m")
+	if !ok {
+		return "At 10 million chat requests a month buying pays back in none of these."
+	}
+	return fmt.Sprintf("At 10 million chat requests a month buying pays back soonest, in %s months, for %s: %s against renting at %s. In %d of %d comparisons it never does.",
+		least.shown("months_10m"), least.config(), least.text("bought"), least.text("rented"), never, len(rows))
+}
+
+// crossCutting shows what holds over all of it: claims, uncertainty, invariants.
+func (w *author) crossCutting(s *Section) {
+	if len(w.a.Groups) > 0 {
+		s.heading("12.1 The claims of TR123, tested on this run")
+		w.table(s, "tables/claims")
+		s.heading("12.2 Uncertainty")
+		w.table(s, "tables/uncertainty")
+	}
+	s.heading("12.3 Validation")
+	s.text(Verdict(w.a))
+	w.table(s, "tables/invariants")
+}

@@ -1,0 +1,88 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+)
+
+const noOwnRate = "No measured device has a price of its own, so there is no own $/1M. " +
+	"Give it one with `--rate USD_PER_HOUR` or as a tier in the pricing file."
+
+// verdict says in words what a ranking shows, and no more: what is cheapest, by
+// how much and how sure that is.
+func verdict(r *analyze.Ranking, blend string) string {
+	best := r.Entries[0]
+	var s strings.Builder
+	if r.Own {
+		s.WriteString("At each device's own rate, ")
+	} else {
+		fmt.Fprintf(&s, "Scenario: at the %s rate of $%g/h, which belongs to other hardware than was measured, ", r.Price.Tier, r.Price.USDPerHour)
+	}
+	amount := dollars(best.Cost.Blend.TotalUSD())
+	if i := best.Cost.BlendCI; i != nil {
+		amount += " ± " + significant(i.Half, 2)
+	}
+	if len(r.Entries) == 1 {
+		fmt.Fprintf(&s, "%s costs %s per million tokens of the %s blend", best.ConfigKey, amount, blend)
+	} else {
+		fmt.Fprintf(&s, "the cheapest of %d configurations is %s: %s per million tokens of the %s blend", len(r.Entries), best.ConfigKey, amount, blend)
+	}
+	if r.ByTotal {
+		s.WriteString(", infra and energy.")
+	} else {
+		s.WriteString(", machine time only.")
+	}
+	s.WriteString(distance(r))
+	if n := len(r.NoEnergy); n > 0 {
+		fmt.Fprintf(&s, " Not in this order, since their energy was not measured: %s.", configNames(r.NoEnergy))
+	}
+	if basis := best.Basis(); r.ByTotal && basis != "" {
+		fmt.Fprintf(&s, " The energy of %s was measured in some scenarios and counts for the others at the mean power of those (%s).", best.ConfigKey, basis)
+	}
+	var close, unknown []*analyze.Config
+	for _, e := range r.Entries[1:] {
+		switch {
+		case e.Overlaps:
+			close = append(close, e.Config)
+		case e.NoInterval:
+			unknown = append(unknown, e.Config)
+		}
+	}
+	if len(close) > 0 {
+		fmt.Fprintf(&s, " Not told apart from the cheapest by this data (intervals overlap): %s.", configNames(close))
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(&s, " Too few repetitions to tell whether the order holds: %s.", configNames(unknown))
+	}
+	return s.String()
+}
+
+// distance says how far the next and the last are from the first.
+func distance(r *analyze.Ranking) string {
+	n := len(r.Entries)
+	if n < 2 || r.Entries[0].USDPerM == 0 {
+		return ""
+	}
+	next, last := r.Entries[1], r.Entries[n-1]
+	s := fmt.Sprintf(" The next, %s, costs %s %% more", next.ConfigKey, significant(100*(next.TimesBest-1), 2))
+	if !next.Overlaps && !next.NoInterval {
+		s += ", which is beyond both intervals"
+	}
+	if n > 2 {
+		s += fmt.Sprintf("; the most expensive, %s, costs %s times the cheapest", last.ConfigKey, significant(last.TimesBest, 3))
+	}
+	return s + "."
+}
+
+func configNames(configs []*analyze.Config) string {
+	var names []string
+	for _, c := range configs {
+		names = append(names, c.ConfigKey.String())
+	}
+	return strings.Join(names, "; ")
+}
+
+// dollars formats an amount of money.
+func dollars(usd float64) string { return "$" + significant(usd, 4) }
