@@ -1,0 +1,90 @@
+package plots
+
+import (
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// bar is one row of a bar chart: a bar to the right with its interval and value
+// written behind it, or a heading when it has no color.
+type bar struct {
+	label  string
+	value  float64
+	lo, hi *float64
+	color  color.Color
+}
+
+// bars are rows from top to bottom, in order.
+type bars struct {
+	rows   []bar
+	format format
+}
+
+const barRowHeight = vg.Length(20)
+
+// barTile returns a bar chart from 0. Lengths can be compared, so the axis is
+// linear.
+func barTile(heading, unit string, b bars) *plot.Plot {
+	p := newTile(heading, unit, "")
+	var values span
+	var labels []plot.Tick
+	for i, r := range b.rows {
+		if r.color == nil {
+			continue
+		}
+		values.add(&r.value, r.hi)
+		labels = append(labels, plot.Tick{Value: b.at(i), Label: r.label})
+	}
+	setLinear(&p.X, values.from0(0.25), 4, b.format) // room for the values
+	p.Y.Min, p.Y.Max = -0.5, float64(len(b.rows))-0.5
+	p.Y.Tick.Marker = rowLabels{labels}
+	p.Y.Tick.Length = 0
+	p.Add(b)
+	return p
+}
+
+// rowLabels are the ticks of an axis that has no values but names rows.
+type rowLabels struct{ plot.ConstantTicks }
+
+func (b bars) at(row int) float64 { return float64(len(b.rows) - 1 - row) }
+
+// Plot draws the bars.
+func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	thick := min(13, (y(1)-y(0))*0.68)
+	for i, r := range b.rows {
+		middle := y(b.at(i))
+		if r.color == nil {
+			c.FillText(at(style(labelSize, true, ink), text.XLeft, text.YCenter), vg.Point{X: c.Min.X + 4, Y: middle - 2}, r.label)
+			continue
+		}
+		lo, hi := middle-thick/2, middle+thick/2
+		c.FillPolygon(r.color, []vg.Point{{X: x(0), Y: lo}, {X: x(r.value), Y: lo}, {X: x(r.value), Y: hi}, {X: x(0), Y: hi}})
+		end := x(r.value)
+		if r.lo != nil && r.hi != nil {
+			whisker(c, solid(color.White, 2.6), x(*r.lo), x(*r.hi), middle, true) // to be seen on dark bars
+			whisker(c, solid(ink, 1.1), x(*r.lo), x(*r.hi), middle, true)
+			end = max(end, x(*r.hi))
+		}
+		c.FillText(at(style(smallSize, false, ink), text.XLeft, text.YCenter), vg.Point{X: end + 5, Y: middle}, b.format(r.value))
+	}
+}
+
+// barsHeight is the height of a tile of so many rows.
+func barsHeight(rows int) vg.Length { return 58 + barRowHeight*vg.Length(rows) }
+
+// rowBands shades every other row, to lead the eye from its name.
+type rowBands int
+
+// Plot shades.
+func (n rowBands) Plot(c draw.Canvas, p *plot.Plot) {
+	_, y := p.Transforms(&c)
+	for row := 0; row < int(n); row += 2 {
+		lo, hi := y(float64(row)-0.5), y(float64(row)+0.5)
+		c.FillPolygon(color.NRGBA{0, 0, 0, 10}, []vg.Point{{X: c.Min.X, Y: lo}, {X: c.Max.X, Y: lo}, {X: c.Max.X, Y: hi}, {X: c.Min.X, Y: hi}})
+	}
+}

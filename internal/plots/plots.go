@@ -1,0 +1,158 @@
+// Package plots draws what an analysis says as SVG and PNG. Colours, markers and
+// order of models and backends are the same in every plot. What is drawn depends
+// on the analysis alone, so that the same rows give the same files. A plot
+// without its data is not drawn; it says why.
+package plots
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+)
+
+// Plot is one picture, or why there is none.
+type Plot struct {
+	Name    string // file name without extension
+	Title   string
+	Caption string // a sentence or two: what is shown and what it rests on
+	Skipped string // why there is no picture; "" when there is
+
+	SVG []byte // for a page that holds it: no XML header, with a title to read out
+	PNG []byte // of 1296 pixels of width
+
+	// Where Write put them; "" when there is no picture.
+	SVGPath, PNGPath string
+}
+
+// Extra is what plots need besides the analysis. The zero value leaves those
+// plots out.
+type Extra struct {
+	Power []PowerSample // of the run, see ReadPower
+}
+
+// Draw returns every plot of an analysis, those without data too, in the order
+// in which a report shows them.
+func Draw(a *analyze.Analysis, extra Extra) ([]Plot, error) {
+	in := newInput(a, extra)
+	var out []Plot
+	for _, d := range definitions() {
+		figures, err := d.draw(in)
+		if why, skipped := err.(noData); skipped {
+			out = append(out, Plot{Name: d.name, Title: d.title, Skipped: string(why)})
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("plot %s: %w", d.name, err)
+		}
+		for _, f := range figures {
+			p := Plot{Name: d.name, Title: d.title, Caption: f.caption}
+			if f.part != "" {
+				p.Name, p.Title = unused(out, d.name+"_"+fileName(f.part)), d.title+": "+f.part
+			}
+			f.title = p.Title
+			f.notes = append(f.notes, in.synthetic()...)
+			if p.SVG, p.PNG, err = f.render(); err != nil {
+				return nil, fmt.Errorf("plot %s: %w", p.Name, err)
+			}
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// Write draws every plot into dir, which it makes, as NAME.svg and NAME.png,
+// and returns them, also those that have no picture. Plots of an earlier
+// analysis that are not drawn any more are removed.
+func Write(dir string, a *analyze.Analysis, extra Extra) ([]Plot, error) {
+	all, err := Draw(a, extra)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	written := map[string]bool{}
+	for i := range all {
+		p := &all[i]
+		if p.Skipped != "" {
+			continue
+		}
+		p.SVGPath, p.PNGPath = filepath.Join(dir, p.Name+".svg"), filepath.Join(dir, p.Name+".png")
+		for path, content := range map[string][]byte{p.SVGPath: standalone(p.SVG), p.PNGPath: p.PNG} {
+			if err := os.WriteFile(path, content, 0o644); err != nil {
+				return nil, err
+			}
+			written[path] = true
+		}
+	}
+	return all, removeOthers(dir, written)
+}
+
+// removeOthers removes the plots in dir that are not among those written. Files
+// that no plot has the name of stay.
+func removeOthers(dir string, written map[string]bool) error {
+	for _, d := range definitions() {
+		for _, ext := range []string{".svg", ".png"} {
+			named, err := filepath.Glob(filepath.Join(dir, d.name+"*"+ext))
+			if err != nil {
+				return err
+			}
+			for _, path := range named {
+				if written[path] {
+					continue
+				}
+				if err := os.Remove(path); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// definition is one plot, or several that show one thing in parts.
+type definition struct {
+	name, title string
+	draw        func(in *input) ([]*figure, error) // noData when there is nothing to draw
+}
+
+// noData says what a plot lacks.
+type noData string
+
+func (e noData) Error() string { return string(e) }
+
+func definitions() []definition {
+	return []definition{
+		{"phase_cost_bar", "Cost of prefill and decode", phaseCost},
+		{"decode_tok_s", "Decode throughput", decodeRate},
+		{"latency_cdf", "Time to first token and between tokens", latencyCDF},
+		{"step_timeline", "Time of each decode step", stepTimeline},
+		{"cost_tier_comparison", "Cost of the blend at every tier", tierComparison},
+		{"break_even", "Buying against renting, in cash", breakEven},
+		{"kv_memory_scaling", "KV cache against context length", kvScaling},
+		{"kv_crossover", "Where the KV cache outgrows the weights", kvCrossover},
+		{"cached_vs_uncached", "Decode with and without the KV cache", cachedVsUncached},
+		{"energy_heatmap", "Energy of a token", energyHeatmap},
+		{"roofline", "Decode and prefill against what the device can do", roofline},
+		{"power_timeline", "Power over some seconds of the run", powerTimeline},
+	}
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// fileName returns a name of files for any text.
+func fileName(s string) string { return notInName.ReplaceAllString(s, "-") }
+
+// unused returns the name, or with a number behind it when a plot has it.
+func unused(plots []Plot, name string) string {
+	free := name
+	for n := 2; slices.ContainsFunc(plots, func(p Plot) bool { return strings.EqualFold(p.Name, free) }); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
+}

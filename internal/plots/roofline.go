@@ -1,0 +1,155 @@
+package plots
+
+import (
+	"fmt"
+	"slices"
+
+	"gonum.org/v1/plot"
+
+	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/record"
+)
+
+// roofline draws decode against what the device's memory allows, and prefill
+// against what its arithmetic does.
+func roofline(in *input) ([]*figure, error) {
+	f := &figure{rowHeight: 330, tiles: [][]*plot.Plot{nil}}
+	drawn := map[string]bool{}
+	for _, tile := range []*plot.Plot{in.decodeRoof(drawn), in.prefillRoof(drawn)} {
+		if tile != nil {
+			f.tiles[0] = append(f.tiles[0], tile)
+		}
+	}
+	if len(f.tiles[0]) == 0 {
+		return nil, noData("needs the ceilings of the device, measured before the rows, and the bytes and weights a token of the model takes, which the first row of a launch carries")
+	}
+	f.legend = legend(in.models, drawn, func(name string) key { return markerKey(name, in.model[name].marker(false)) })
+	hollow := legend(in.backends, drawn, func(name string) key { return key{label: name, box: in.backend[name].color} })
+	f.legend = append(f.legend, hollow...)
+	f.notes = []string{"A marker is a scenario: its shape is the model, its colour the backend. The closer to a line, the more of the device is used."}
+	f.caption = "Left, decoded tokens per second against the bytes that a token reads; the lines are the measured copy and read rates of the device over these bytes. Right, arithmetic rate of prefill, with the measured rate of a matrix product."
+	return []*figure{f}, nil
+}
+
+// roofMark is a marker in the model's shape and the backend's colour.
+func (in *input) roofMark(k analyze.ConfigKey) look {
+	return look{color: in.look(k).color, shape: in.model[k.Model].shape}
+}
+
+// ceiling is a measured rate of a device.
+type ceiling struct {
+	label string
+	rate  float64
+}
+
+// ceilings lists the rates that pick returns of the devices, each once.
+func (in *input) ceilings(name string, pick func(*record.DeviceRecord) *float64, unit func(float64) string) []ceiling {
+	var out []ceiling
+	for _, r := range in.Rooflines {
+		v := pick(r.Ceiling)
+		if v == nil || !(*v > 0) {
+			continue
+		}
+		c := ceiling{fmt.Sprintf("%s %s, %s", r.Ceiling.DeviceKind, name, unit(*v)), *v}
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func perSecond(unit string) func(float64) string {
+	return func(v float64) string {
+		s := scaled(v)
+		if last := s[len(s)-1]; last > '9' {
+			return s[:len(s)-1] + " " + string(last) + unit + "/s"
+		}
+		return s + " " + unit + "/s"
+	}
+}
+
+func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
+	ceilings := append(
+		in.ceilings("copy", func(d *record.DeviceRecord) *float64 { return d.CopyBytesPerS }, perSecond("B")),
+		in.ceilings("read", func(d *record.DeviceRecord) *float64 { return d.ReadBytesPerS }, perSecond("B"))...)
+	if len(ceilings) == 0 {
+		return nil
+	}
+	p := newTile("decode", "read for a token (log)", "decoded tokens per second (log)")
+	var bytes, rates span
+	var marks []dots
+	for _, r := range in.Rooflines {
+		if r.BytesPerTok == nil {
+			continue
+		}
+		drawn[r.Model], drawn[r.Backend] = true, true
+		value, lo, hi := inverse(r.Decode.SPerTok)
+		at := point{x: *r.BytesPerTok, y: value, lo: lo, hi: hi}
+		bytes.add(&at.x)
+		rates.add(&at.y, lo, hi)
+		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
+	}
+	if !bytes.some {
+		return nil
+	}
+	x := bytes.times(1.6)
+	for i, c := range ceilings {
+		for _, at := range []float64{x.lo, x.hi} {
+			y := c.rate / at
+			rates.add(&y)
+		}
+		l := look{color: faint, dash: dashes[i%len(dashes)]}
+		p.Add(curve{points: []point{{x: x.lo, y: c.rate / x.lo}, {x: x.hi, y: c.rate / x.hi}}, style: l.line(1.2)})
+	}
+	for _, m := range marks {
+		p.Add(m)
+	}
+	setLog(&p.X, x, bytesText)
+	setLog(&p.Y, rates.times(1.3), scaled)
+	return p
+}
+
+func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
+	ceilings := in.ceilings("matmul", func(d *record.DeviceRecord) *float64 { return d.MatmulFlopsPerS }, perSecond("FLOP"))
+	if len(ceilings) == 0 {
+		return nil
+	}
+	p := newTile("prefill", "prompt tokens of all sequences (log)", "FLOP per second (log)")
+	var tokens, rates span
+	var marks []dots
+	for _, r := range in.Rooflines {
+		if r.FLOPs == nil {
+			continue
+		}
+		drawn[r.Model], drawn[r.Backend] = true, true
+		n := float64(r.PromptTokens * max(1, r.Batch))
+		perToken := *r.FLOPs / n
+		value, lo, hi := inverse(r.Prefill.SPerTok)
+		at := point{x: n, y: value * perToken, lo: times(lo, perToken), hi: times(hi, perToken)}
+		tokens.add(&at.x)
+		rates.add(&at.y, at.lo, at.hi)
+		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
+	}
+	if !tokens.some {
+		return nil
+	}
+	for i, c := range ceilings {
+		rates.add(&c.rate)
+		sty := look{color: faint, dash: dashes[i%len(dashes)]}.line(1.2)
+		p.Add(rule{value: c.rate, style: sty, label: c.label})
+	}
+	for _, m := range marks {
+		p.Add(m)
+	}
+	setLog(&p.X, tokens.times(1.3), scaled)
+	setLog(&p.Y, rates.times(1.5), scaled)
+	return p
+}
+
+func times(v *float64, k float64) *float64 {
+	if v == nil {
+		return nil
+	}
+	out := *v * k
+	return &out
+}
