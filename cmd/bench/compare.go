@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -92,12 +91,8 @@ func compareCommand(_ context.Context, args []string, io stdio) error {
 		return usageError{err}
 	}
 	result, err := compare.Compare(sides, opts)
-	var mixed *compare.MixedError
-	if errors.As(err, &mixed) || errors.Is(err, compare.ErrNothing) {
+	if err != nil { // it only reads, so that nothing else can be wrong than what it was asked for
 		return usageError{err}
-	}
-	if err != nil {
-		return err
 	}
 	result.Notes = append(notes, result.Notes...)
 	if err := f.print(result, io); err != nil {

@@ -149,7 +149,7 @@ func (r *Result) note(old, with *Side, pairs []*pair) {
 				add("%s%s", prefix, d)
 			}
 		} else {
-			add("%sno %s on both sides: machine, driver, program and matrix are not known to be the same", prefix, environ.File)
+			add("%s%s is not on both sides: machine, driver, program and matrix are not known to be the same", prefix, environ.File)
 		}
 	}
 	for _, s := range []*Side{old, with} {
