@@ -8,6 +8,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/plots"
 )
 
 // Origin is what a report says about where its rows come from, besides what
@@ -15,6 +16,7 @@ import (
 type Origin struct {
 	Environment *environ.Environment // nil when the run directory has none
 	Files       []HashedFile         // that were read
+	Power       []plots.PowerSample  // taken while the run went on
 }
 
 // HashedFile is a file of a run directory.
@@ -29,14 +31,13 @@ type author struct {
 	a       *analyze.Analysis
 	from    Origin
 	tables  []*analyze.Table
-	figures []Figure
+	figures []plots.Plot
 	shown   map[string]bool // tables that are in the text, by name
 	doc     *Document
-	lacking []string // of the section being written: tables without rows, and why
 }
 
 // NewDocument writes the report of an analysis whose tables and plots are given.
-func NewDocument(a *analyze.Analysis, tables []*analyze.Table, figures []Figure, from Origin) *Document {
+func NewDocument(a *analyze.Analysis, tables []*analyze.Table, figures []plots.Plot, from Origin) *Document {
 	w := &author{a: a, from: from, tables: tables, figures: figures, shown: map[string]bool{}}
 	w.doc = &Document{
 		Title:     "What a million tokens cost: run " + cmp.Or(strings.Join(a.RunIDs, ", "), "without rows"),
@@ -75,12 +76,7 @@ func NewDocument(a *analyze.Analysis, tables []*analyze.Table, figures []Figure,
 // section writes a section; one that says nothing is left out.
 func (w *author) section(id, title string, write func(*Section)) {
 	s := &Section{ID: id, Title: title}
-	w.lacking = nil
 	write(s)
-	if len(w.lacking) > 0 {
-		s.text("Not in this run:")
-		s.items(w.lacking...)
-	}
 	if len(s.Blocks) > 0 {
 		w.doc.Sections = append(w.doc.Sections, s)
 	}
@@ -108,23 +104,23 @@ func (w *author) needs(name string) string {
 	return v.Missing
 }
 
-// table shows a table and reports whether it has rows; the section says so if
-// not.
+// table shows a table and reports whether it has rows; if not, the section says
+// what is missing in its place.
 func (w *author) table(s *Section, name string, notices ...string) bool {
 	v, ok := w.view(name)
 	if !ok {
-		w.lack(name)
+		w.lack(s, name)
 		return false
 	}
 	w.shown[name] = true
-	w.show(s, &tableBlock{Table: firstRows(ownPrices(v.Table)), CSV: name + ".csv", Notices: nonEmpty(notices...)})
+	w.show(s, &tableBlock{Table: firstRows(sayOnce(ownPrices(v.Table))), CSV: name + ".csv", Notices: nonEmpty(notices...)})
 	return true
 }
 
-// lack notes that a table has no rows, and why.
-func (w *author) lack(name string) {
+// lack says that a table has no rows, and why.
+func (w *author) lack(s *Section, name string) {
 	v, _ := w.view(name)
-	w.lacking = append(w.lacking, fmt.Sprintf("%s: %s.", v.Title, v.Missing))
+	s.textf("Not in this run: %s. It %s.", v.Title, v.Missing)
 }
 
 // show adds a table with the warnings that touch its rows.
@@ -133,13 +129,12 @@ func (w *author) show(s *Section, b *tableBlock) {
 	s.add(Block{Table: b})
 }
 
-// figure shows the plots whose names begin so.
-func (w *author) figure(s *Section, prefixes ...string) {
-	for _, prefix := range prefixes {
-		for i := range w.figures {
-			if strings.HasPrefix(w.figures[i].Name, prefix) {
-				s.add(Block{Figure: &w.figures[i]})
-			}
+// figure shows the plots of a name, which may be in parts.
+func (w *author) figure(s *Section, name string) {
+	for i := range w.figures {
+		f := &w.figures[i]
+		if part, ok := strings.CutPrefix(f.Name, name); ok && (part == "" || part[0] == '_') && f.Skipped == "" {
+			s.add(Block{Figure: f})
 		}
 	}
 }
@@ -161,6 +156,33 @@ func ownPrices(t *analyze.Table) *analyze.Table {
 		out.Rows = append(out.Rows, t.Rows[e.row])
 	}
 	out.Notes = append([]string{fmt.Sprintf("At own rates; the %d rows at the scenario's are in `%s.csv`.", len(t.Rows)-len(own), t.Name)}, t.Notes...)
+	return &out
+}
+
+// constants are columns that have one value in most tables.
+var constants = []string{"price", "total_is", "synthetic"}
+
+// sayOnce returns the table without the constants that have the same value in
+// all of several rows, and says that value below.
+func sayOnce(t *analyze.Table) *analyze.Table {
+	if len(t.Rows) < 2 {
+		return t
+	}
+	out := *t
+	var said []string
+	for i, c := range t.Columns {
+		first := t.Rows[0][i]
+		if c.Hidden || first == nil || !slices.Contains(constants, c.Name) ||
+			slices.ContainsFunc(t.Rows, func(row []any) bool { return row[i] != first }) {
+			continue
+		}
+		said = append(said, title(c)+": "+human(first, c.Digits))
+		out.Columns = slices.Clone(out.Columns)
+		out.Columns[i].Hidden = true
+	}
+	if said != nil {
+		out.Notes = append([]string{"In every row " + strings.Join(said, "; ") + "."}, t.Notes...)
+	}
 	return &out
 }
 

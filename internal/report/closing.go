@@ -78,6 +78,11 @@ func (w *author) notComputed(s *Section) {
 			items = append(items, fmt.Sprintf("%s%s: %s", code(t.Name), ofSection(t), t.Missing))
 		}
 	}
+	for _, f := range w.figures {
+		if f.Skipped != "" {
+			items = append(items, fmt.Sprintf("plot %s: %s", code(f.Name), f.Skipped))
+		}
+	}
 	columns, in := map[string]int{}, map[string][]string{}
 	for _, t := range w.tables {
 		for lacks, names := range t.Lacking() {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/plots"
+	"github.com/phasebench/phasebench/internal/power"
 	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/record"
 )
@@ -45,8 +47,8 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 // Unwrap returns the mistake.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// FromDir analyses the rows of a run directory and writes the tables and
-// report.md beside them, in place of earlier ones. It only reads the rows, so
+// FromDir analyses the rows of a run directory and writes the tables, the plots
+// and both reports beside them, in place of earlier ones. It only reads the rows, so
 // it may be called while the run goes on. A *ConfigError means that nothing
 // was read or written.
 func FromDir(dir string, opts Options) (*Result, error) {
@@ -67,6 +69,10 @@ func FromDir(dir string, opts Options) (*Result, error) {
 	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
 	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
 	how.DeviceBytes = deviceBytes(env)
+	from := Origin{Environment: env, Files: hashes(dir)}
+	if from.Power, err = plots.ReadPower(filepath.Join(dir, power.File)); err != nil {
+		problems = append(problems, err)
+	}
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
 		return nil, &ConfigError{err}
@@ -74,7 +80,7 @@ func FromDir(dir string, opts Options) (*Result, error) {
 	for _, problem := range append(problems, doubles...) {
 		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
 	}
-	files, err := Write(dir, a, Origin{env, hashes(dir)})
+	files, err := Write(dir, a, from)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +141,8 @@ const (
 	PageFile       = "report.html"
 )
 
-// Write writes the tables, one CSV each and all as JSON, the validation and the
-// report of an analysis into dir and returns their paths. A table without rows
+// Write writes the tables, one CSV each and all as JSON, the validation, the
+// plots and both reports of an analysis into dir and returns their paths. A table without rows
 // is in the JSON, saying why, and has no CSV; one of an earlier analysis is
 // removed.
 func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
@@ -144,7 +150,11 @@ func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := NewDocument(a, tables, nil, from)
+	figures, err := plots.Write(filepath.Join(dir, PlotDir), a, plots.Extra{Power: from.Power})
+	if err != nil {
+		return nil, err
+	}
+	doc := NewDocument(a, tables, figures, from)
 	files := map[string][]byte{ReportFile: []byte(doc.Markdown())}
 	if files[PageFile], err = doc.HTML(); err != nil {
 		return nil, err
@@ -170,6 +180,9 @@ func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 		return nil, err
 	}
 	var paths []string
+	for _, f := range figures {
+		paths = append(paths, nonEmpty(f.SVGPath, f.PNGPath)...)
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/plots"
 )
 
 // Document is a report before it is rendered: Markdown and HTML show the same
@@ -27,12 +28,13 @@ type Section struct {
 type Block struct {
 	Heading   string
 	Text      string
+	Lead      string // the paragraph that says what matters most
 	Notice    string // a paragraph that must not be missed
 	Items     []string
 	Checklist []string // to be ticked off
 	Code      string
 	Table     *tableBlock
-	Figure    *Figure
+	Figure    *plots.Plot
 	Prices    *prices // controls to try other prices; in a browser only
 }
 
@@ -45,13 +47,6 @@ type tableBlock struct {
 	Notices []string  // what must stand beside its numbers
 	Folded  bool      // shown when asked for
 	all     []warning // of the document
-}
-
-// Figure is a plot.
-type Figure struct {
-	Name    string // file name in the folder of plots, without extension
-	Caption string
-	SVG     string // the image itself
 }
 
 func (s *Section) add(b Block) { s.Blocks = append(s.Blocks, b) }

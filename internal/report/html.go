@@ -23,7 +23,7 @@ var costsJS string
 //go:embed assets/page.js
 var pageJS string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"inline": inline, "anchor": anchor}).Parse(pageHTML))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"inline": inline, "anchor": anchor, "image": image}).Parse(pageHTML))
 
 // HTML renders the document as one page that needs nothing besides itself.
 func (d *Document) HTML() ([]byte, error) {
@@ -73,13 +73,8 @@ func anchor(item string) string {
 	return ""
 }
 
-// Image returns the plot for a page.
-func (f *Figure) Image() template.HTML {
-	if i := strings.Index(f.SVG, "<svg"); i >= 0 { // without the XML declaration
-		return template.HTML(f.SVG[i:])
-	}
-	return ""
-}
+// image returns a plot for a page.
+func image(svg []byte) template.HTML { return template.HTML(svg) }
 
 // grid is a table as a page shows it.
 type grid struct {
@@ -118,7 +113,7 @@ func (b *tableBlock) Grid() grid {
 			cells = append(cells, gridCellOf(cell, t.Columns[i], g.Head[i].Number))
 		}
 		if b.Marks != nil {
-			cells = append(cells, gridCell{Marks: b.warnings(b.Marks[r])})
+			cells = append(cells, gridCell{Class: "short", Marks: b.warnings(b.Marks[r])})
 		}
 		g.Rows = append(g.Rows, cells)
 	}

@@ -27,8 +27,8 @@ func (b Block) markdown(s *strings.Builder) {
 	switch {
 	case b.Heading != "":
 		fmt.Fprintf(s, "### %s\n\n", b.Heading)
-	case b.Text != "":
-		fmt.Fprintf(s, "%s\n\n", b.Text)
+	case b.Text != "" || b.Lead != "":
+		fmt.Fprintf(s, "%s\n\n", b.Text+b.Lead)
 	case b.Notice != "":
 		fmt.Fprintf(s, "> %s\n\n", b.Notice)
 	case b.Items != nil:
@@ -40,7 +40,7 @@ func (b Block) markdown(s *strings.Builder) {
 	case b.Table != nil:
 		b.Table.markdown(s)
 	case b.Figure != nil:
-		fmt.Fprintf(s, "![%s](%s/%s.png)\n\n", b.Figure.Caption, PlotDir, b.Figure.Name)
+		fmt.Fprintf(s, "![%s](%s/%s.png)\n\n%s\n\n", b.Figure.Title, PlotDir, b.Figure.Name, b.Figure.Caption)
 	}
 }
 
@@ -57,7 +57,7 @@ func (b *tableBlock) markdown(s *strings.Builder) {
 		source = fmt.Sprintf(" ([CSV](%s))", b.CSV)
 	}
 	if b.Folded {
-		fmt.Fprintf(s, "<details><summary>%s%s: <code>%s</code></summary>\n\n", b.Title, ofSection(b.Table), b.Name)
+		fmt.Fprintf(s, "<details><summary>%s%s</summary>\n\n%s\n\n", b.Title, ofSection(b.Table), strings.TrimSpace(source))
 		defer s.WriteString("</details>\n\n")
 	} else {
 		fmt.Fprintf(s, "**%s**%s\n\n", b.Title, source)

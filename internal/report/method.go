@@ -72,7 +72,7 @@ func (w *author) matrix() []string {
 		"Backends: " + strings.Join(backends, "; ") + ".",
 		"Scenarios, prompt + generated tokens: " + strings.Join(scenarios, ", ") + ".",
 		fmt.Sprintf("Batch: %s. KV cache: %s.", strings.Join(batches, ", "), strings.Join(caches, ", ")),
-		fmt.Sprintf("Measured rows a cell: %s, in %s of each process.", rows, launchWords(launches)),
+		fmt.Sprintf("Measured rows a cell: %s, from %s.", rows, launchWords(launches)),
 	}
 }
 

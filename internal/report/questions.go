@@ -105,7 +105,7 @@ func (w *author) effectOfGraphs() string {
 		out = append(out, fmt.Sprintf("%s is %s as fast with graphs (%s%s); the two are told apart in %d of %d comparisons (p < %g, Holm).",
 			sentence(phase), between(rows, phase+"_speedup", " times"), extreme("least", least, phase), other(least, most, phase), told, tested, analyze.Significance))
 	}
-	return strings.Join(append(out, "Machine time, and so its cost, falls by the same factor."), " ")
+	return strings.Join(append(out, "Machine time a token, and so its cost, is that of no graphs divided by these factors."), " ")
 }
 
 // extreme names the row of an extreme with its interval.
@@ -145,8 +145,17 @@ func (w *author) effectOfAttention() string {
 		return notTestable("needs models with MHA and with GQA; "+count(len(rows), "model")+" here, all with "+kinds[0]) + " " + out
 	}
 	least, most, _ := extremes(rows, "bytes_per_token")
-	return out + fmt.Sprintf(" The cache of %s is %s times that of %s. At 2,048 tokens it is %s.",
-		most.text("model"), most.shown("times_smallest"), least.text("model"), cmp.Or(between(rows, "weights_pct", " %")+" of the weights", "not comparable with the weights"))
+	return out + fmt.Sprintf(" The cache of %s is %s times that of %s.%s",
+		most.text("model"), most.shown("times_smallest"), least.text("model"), ofTheWeights(rows))
+}
+
+// ofTheWeights compares caches with the weights; "" when those are not known.
+func ofTheWeights(rows []entry) string {
+	span := between(rows, "weights_pct", " %")
+	if span == "" {
+		return ""
+	}
+	return " At 2,048 tokens the cache takes " + span + " of what the weights do."
 }
 
 func modelNames(rows []entry) string {

@@ -16,11 +16,12 @@ func (w *author) results(s *Section) {
 	s.heading("5.2 By scenario")
 	w.table(s, "tables/latency_by_scenario")
 	s.text(w.replicates())
-	w.figure(s, "decode_tok", "latency_cdf")
+	w.figure(s, "decode_tok_s")
+	w.figure(s, "latency_cdf")
 	if w.table(s, "tables/step_latency") {
 		s.text(w.slowSteps())
 	}
-	w.figure(s, "step_latency")
+	w.figure(s, "step_timeline")
 	s.heading("5.3 Dollars by phase and blend")
 	if w.table(s, "tables/phase_cost") {
 		s.items(w.priceSources()...)
@@ -144,23 +145,26 @@ func (w *author) phaseRank(s *Section, table, phase string) {
 // uncached says what decoding without the cache costs.
 func (w *author) uncached(s *Section) {
 	if len(w.a.Uncached) == 0 {
-		w.lack("tables/uncached")
+		w.lack(s, "tables/uncached")
 		return
 	}
 	s.heading("Decode without the KV cache")
 	w.table(s, "tables/uncached")
 	s.textf("Evaluating the whole sequence at every step costs %s as much as decoding with the cache.", between(w.rows("tables/uncached"), "cost_ratio", " times"))
-	w.figure(s, "cached_uncached", "uncached")
+	w.figure(s, "cached_vs_uncached")
 }
 
 // cost shows what costs are made of, and what tokens take in joules.
 func (w *author) cost(s *Section) {
-	notice := w.syntheticNotice()
+	notice, inCost := w.syntheticNotice(), ""
+	if _, _, ok := extremes(w.rows("tables/cost_breakdown"), "energy_usd_per_m"); ok {
+		inCost = notice
+	}
 	s.heading("6.1 Infra and energy")
-	if w.table(s, "tables/cost_breakdown", notice) {
+	if w.table(s, "tables/cost_breakdown", inCost) {
 		s.text(w.effectOfEnergy())
 	}
-	s.heading("6.2 Decode energy")
+	s.heading("6.2 Energy efficiency")
 	w.table(s, "tables/energy_rank", notice)
 	w.figure(s, "energy_heatmap")
 	s.heading("6.3 Carbon")
@@ -170,7 +174,7 @@ func (w *author) cost(s *Section) {
 		s.items(w.energyBasis()...)
 	}
 	w.figure(s, "power_timeline")
-	s.heading("6.5 Saving against on-demand tiers")
+	s.heading("6.5 Return on tiers")
 	w.table(s, "tables/roi")
 	s.heading("6.6 A request")
 	w.table(s, "tables/request_cost")

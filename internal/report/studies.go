@@ -57,7 +57,8 @@ func (w *author) kv(s *Section) {
 	if w.table(s, crossoverTable) {
 		s.text(w.crossovers())
 	}
-	w.figure(s, "kv_")
+	w.figure(s, "kv_memory_scaling")
+	w.figure(s, "kv_crossover")
 }
 
 // graphs shows what CUDA graphs gain and cost once.
@@ -72,7 +73,7 @@ func (w *author) graphs(s *Section) {
 	w.table(s, "tables/one_time")
 	s.heading("How much of the device is used")
 	w.table(s, "tables/roofline")
-	w.figure(s, "roofline", "mbu")
+	w.figure(s, "roofline")
 	if len(w.rows("tables/device_time")) > 0 {
 		w.table(s, "tables/device_time")
 	}
@@ -112,7 +113,7 @@ func won(s *strings.Builder, e entry, column, what string) {
 func (w *author) tiers(s *Section) {
 	if w.table(s, tierTable) {
 		s.text(w.tierSpread())
-		w.figure(s, "cost_tier")
+		w.figure(s, "cost_tier_comparison")
 	}
 	w.table(s, "tables/provider_cost")
 }

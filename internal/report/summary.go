@@ -25,10 +25,14 @@ func (w *author) summary(s *Section) {
 	if !slices.ContainsFunc(a.Rankings, func(r *analyze.Ranking) bool { return r.Own }) {
 		s.text(noOwnRate)
 	}
-	for _, r := range a.Rankings {
-		s.text(verdict(r, a.Blend.Name))
+	for i, r := range a.Rankings {
+		if i == 0 {
+			s.add(Block{Lead: verdict(r, a.Blend.Name)})
+		} else {
+			s.text(verdict(r, a.Blend.Name))
+		}
 		w.shown["tables/cost_rank"] = true
-		w.show(s, &tableBlock{Table: r.Table(a.Blend.Name), CSV: "tables/cost_rank.csv"})
+		w.show(s, &tableBlock{Table: r.Table(a.Blend.Name), CSV: "tables/cost_rank.csv", Folded: i > 0})
 		if len(r.Unpriced) > 0 {
 			s.textf("Without a price of this kind: %s.", configNames(r.Unpriced))
 		}

@@ -44,7 +44,10 @@
   }, { rootMargin: "0px 0px -80% 0px" });
   for (const s of document.querySelectorAll("main section")) inView.observe(s);
 
-  // A link into a folded table opens it; printing opens all.
+  // On a narrow screen the contents start closed.
+  if (matchMedia("(max-width: 860px)").matches) byId("contents").open = false;
+
+  // Printing opens what is folded.
   addEventListener("beforeprint", () => { for (const d of document.querySelectorAll("main details")) d.open = true; });
 
   // Prices: what the measured speeds cost at other rates, blends and prices of
