@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -62,10 +63,14 @@ func doctorCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
 	machine := environ.Collect("/") // first, so that its load is not ours
 	var lines []doctor.Line
 	add := func(more []doctor.Line) {
+		if ctx.Err() != nil {
+			return // what was interrupted says nothing
+		}
 		lines = append(lines, more...)
 		for _, l := range more {
 			if !*asJSON {
@@ -104,6 +109,9 @@ func doctorCommand(ctx context.Context, args []string, io stdio) error {
 		add(doctor.Probe(ctx, doctor.ProbeOptions{
 			Launcher: launcher, Devices: devices, VocabDir: vocabDir(), For: probeTime, Machine: machine, Root: "/",
 		}))
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
 	}
 	return diagnosis(lines, *asJSON, io)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/phasebench/phasebench/internal/doctor"
 	"github.com/phasebench/phasebench/internal/wire"
 )
 
@@ -97,6 +98,17 @@ func TestJSON(t *testing.T) {
 		}
 		if len(all) != 1 || cpus != 1 || all[0].Version == "" {
 			t.Errorf("%+v", all)
+		}
+	})
+	t.Run("doctor", func(t *testing.T) {
+		all := decode[[]doctor.Line](t, bench(t, dir, []string{"doctor", "--json", "--no-probe"}, 0))
+		if len(all) != 1 || len(all[0]) < 8 || doctor.Count(all[0], doctor.Fail) != 0 {
+			t.Fatalf("%+v", all)
+		}
+		for _, l := range all[0] {
+			if l.Section == "" || l.Name == "" || l.Seen == "" || (l.Level == doctor.OK) != (l.Fix == "") {
+				t.Errorf("%+v", l)
+			}
 		}
 	})
 }

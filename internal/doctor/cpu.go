@@ -39,7 +39,7 @@ func CPU(m environ.Machine, held []string) []Line {
 	}
 	if m.LoadAverage != nil {
 		s.check(Loaded(m), "load", "stop what else runs (top shows it) and look again after a minute; times will be slower and scatter",
-			"%.2g over the last minute, on %d cores", *m.LoadAverage, cores)
+			"%.2f over the last minute, on %d cores", *m.LoadAverage, cores)
 	}
 	if len(m.Virtualization) > 0 {
 		s.ok("virtualization", "%s: neighbours that are not seen from here can take time away", strings.Join(m.Virtualization, ", "))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/matrix"
 	"github.com/phasebench/phasebench/internal/models"
+	"github.com/phasebench/phasebench/internal/power"
 )
 
 // slowSync is the latency of fsync above which a night's rows wait for the disk
@@ -104,19 +105,15 @@ func syncs(dir string) (took []time.Duration, err error) {
 	return took, nil
 }
 
-// What a run writes at most besides its rows: the samples of power (the bound in
-// internal/power), and tables, plots and reports.
-const (
-	sampleBytes = 64 << 20
-	reportBytes = 32 << 20
-)
+// reportBytes bounds what tables, plots and reports of a run take together.
+const reportBytes = 32 << 20
 
 // RunBytes returns what the run of a plan may write at most, with the stand-ins
 // for models that it has to make. A row is a few kilobytes and a number for each
 // step, in warm-ups one more.
 func RunBytes(p *matrix.Plan, found models.Found) int64 {
-	const perRow, perStep = 4 << 10, 24
-	total := int64(sampleBytes + reportBytes)
+	const perRow, perStep = 4 << 10, 40
+	total := int64(power.MaxFileBytes + reportBytes)
 	for _, m := range found.StandIns {
 		if !m.There {
 			total += m.Bytes()

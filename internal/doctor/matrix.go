@@ -37,14 +37,14 @@ func (s *section) group(g *runner.GroupCheck, found models.Found, host runner.Ho
 				l.Level = Warn
 			}
 		case missing:
-			l.Level, l.Seen, l.Fix = Fail, "wait: "+g.Model.Path+" is missing", "scripts/fetch-models.sh "+g.Model.Name
+			l.Level, l.Seen, l.Fix = Fail, "without a model: "+g.Model.Path+" is missing", "scripts/fetch-models.sh "+g.Model.Name
 			if g.Model.Synth != "" {
 				l.Fix += ", or --synthetic"
 			}
 		case made >= 0:
-			l.Level, l.Seen = OK, fmt.Sprintf("wait for %d MiB of random weights, which are made when the run starts; their memory is checked then", found.StandIns[made].Bytes()/mib)
+			l.Level, l.Seen = OK, fmt.Sprintf("on %d MiB of random weights that are made when the run starts; memory is checked then", found.StandIns[made].Bytes()/mib)
 		case c.Err != nil:
-			l.Level, l.Seen, l.Fix = Fail, c.Err.Message, "get the model file again, or leave the model or the backend out with --models or --backends"
+			l.Level, l.Seen, l.Fix = Fail, "fail: "+c.Err.Message, "get the model file again, or leave the model or the backend out with --models or --backends"
 		default:
 			runs++
 			continue

@@ -14,9 +14,9 @@ import (
 // File is the name of the samples' file in a run's folder: one Sample a line.
 const File = "power_samples.jsonl"
 
-// maxFileBytes is how large the file gets: about two and a half hours of one
+// MaxFileBytes is how large the file gets: about two and a half hours of one
 // GPU that is sampled every 20 ms.
-const maxFileBytes = 64 << 20
+const MaxFileBytes = 64 << 20
 
 // sampleLog keeps samples in a file of bounded size. Losing the last of them
 // with the machine costs no row, so they are buffered between rows. The

@@ -48,7 +48,7 @@ func (l *looks) Read(w want) (Sample, error) {
 
 func testSampler(t *testing.T, src source) *sampler {
 	t.Helper()
-	return newSampler(src, testLog(t, t.TempDir(), maxFileBytes), time.Millisecond)
+	return newSampler(src, testLog(t, t.TempDir(), MaxFileBytes), time.Millisecond)
 }
 
 func TestSamplerForgetsTheOldest(t *testing.T) {
@@ -224,7 +224,7 @@ func TestSamplerAndErrors(t *testing.T) {
 
 func TestSamplerRuns(t *testing.T) {
 	dir := t.TempDir()
-	s := newSampler(newCard().open(t), testLog(t, dir, maxFileBytes), time.Millisecond)
+	s := newSampler(newCard().open(t), testLog(t, dir, MaxFileBytes), time.Millisecond)
 	go s.run()
 	for len(s.report(0, 1<<62).samples) < 3 {
 		time.Sleep(time.Millisecond)

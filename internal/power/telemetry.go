@@ -61,7 +61,7 @@ func open(lib nvml.Interface, sysRoot string, openFile opener, dir string, devic
 	}
 	if t.gpu != nil || t.rapl != nil {
 		var err error
-		if t.log, err = openLog(dir, maxFileBytes); err != nil {
+		if t.log, err = openLog(dir, MaxFileBytes); err != nil {
 			warnings = append(warnings, fmt.Sprintf("power, clocks, temperature and memory are not recorded: samples: %v", errors.Join(err, t.closeSources())))
 			t.gpu, t.rapl = nil, nil
 		}
