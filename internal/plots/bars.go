@@ -21,30 +21,37 @@ type bar struct {
 // bars are rows from top to bottom, in order.
 type bars struct {
 	rows   []bar
-	format format
+	format format  // of the axis
+	text   format  // of values
+	max    float64 // where intervals are cut
 }
 
 const barRowHeight = vg.Length(20)
 
-// barTile returns a bar chart from 0. Lengths can be compared, so the axis is
-// linear.
-func barTile(heading, unit string, b bars) *plot.Plot {
-	p := newTile(heading, unit, "")
-	var values span
+// maxReach is how far intervals are shown, in values.
+const maxReach = 2
+
+// barTile returns a bar chart from 0, and whether intervals are cut. Lengths can
+// be compared, so the axis is linear.
+func barTile(heading, unit string, b bars) (p *plot.Plot, cut bool) {
+	p = newTile(heading, unit, "")
+	var values extent
 	var labels []plot.Tick
 	for i, r := range b.rows {
 		if r.color == nil {
 			continue
 		}
-		values.add(&r.value, r.hi)
+		values.add(r.value, nil, r.hi)
 		labels = append(labels, plot.Tick{Value: b.at(i), Label: r.label})
 	}
-	setLinear(&p.X, values.from0(0.25), 4, b.format) // room for the values
+	shown, cut := values.within(maxReach)
+	b.max = shown.hi
+	setLinear(&p.X, shown.from0(0.25), 4, b.format) // room for the values
 	p.Y.Min, p.Y.Max = -0.5, float64(len(b.rows))-0.5
 	p.Y.Tick.Marker = rowLabels{labels}
 	p.Y.Tick.Length = 0
 	p.Add(b)
-	return p
+	return p, cut
 }
 
 // rowLabels are the ticks of an axis that has no values but names rows.
@@ -59,18 +66,19 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 	for i, r := range b.rows {
 		middle := y(b.at(i))
 		if r.color == nil {
-			c.FillText(at(style(labelSize, true, ink), text.XLeft, text.YCenter), vg.Point{X: c.Min.X + 4, Y: middle - 2}, r.label)
+			writeMiddle(c, at(style(labelSize, true, ink), text.XLeft, text.YCenter), vg.Point{X: c.Min.X + 4, Y: middle - 3}, r.label)
 			continue
 		}
 		lo, hi := middle-thick/2, middle+thick/2
 		c.FillPolygon(r.color, []vg.Point{{X: x(0), Y: lo}, {X: x(r.value), Y: lo}, {X: x(r.value), Y: hi}, {X: x(0), Y: hi}})
 		end := x(r.value)
 		if r.lo != nil && r.hi != nil {
-			whisker(c, solid(color.White, 2.6), x(*r.lo), x(*r.hi), middle, true) // to be seen on dark bars
-			whisker(c, solid(ink, 1.1), x(*r.lo), x(*r.hi), middle, true)
-			end = max(end, x(*r.hi))
+			interval := whisker{*r.lo, *r.hi, middle, true}
+			interval.draw(c, p, b.max, solid(color.White, 2.6)) // to be seen on dark bars
+			interval.draw(c, p, b.max, solid(ink, 1.1))
+			end = max(end, x(min(*r.hi, b.max)))
 		}
-		c.FillText(at(style(smallSize, false, ink), text.XLeft, text.YCenter), vg.Point{X: end + 5, Y: middle}, b.format(r.value))
+		writeMiddle(c, at(style(smallSize, false, ink), text.XLeft, text.YCenter), vg.Point{X: end + 5, Y: middle}, b.text(r.value))
 	}
 }
 

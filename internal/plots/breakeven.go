@@ -3,6 +3,7 @@ package plots
 import (
 	"cmp"
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 
@@ -32,7 +33,7 @@ func breakEven(in *input) ([]*figure, error) {
 	bought, rents := cheapestByTerm(all)
 	f := &figure{rowHeight: 300, tiles: [][]*plot.Plot{nil}}
 	for v, volume := range bought.Volumes {
-		p := newTile(scaled(volume.Requests)+" requests a month", "months (log)", "")
+		p := newTile(scaled(volume.Requests)+" requests a month", "months (log)", "spent so far, $ (log)")
 		var usd span
 		own := look{color: black}
 		p.Add(spending(volume.UpfrontUSD, volume.OwnUSDMonthly, own, &usd))
@@ -51,14 +52,11 @@ func breakEven(in *input) ([]*figure, error) {
 		}
 		setLog(&p.X, span{firstMonth, lastMonth, true}, plain)
 		setLog(&p.Y, usd.times(1.3), dollars)
-		if v == 0 {
-			p.Y.Label.Text = "spent so far (log)"
-		}
 		f.tiles[0] = append(f.tiles[0], p)
 	}
-	f.legend = []key{lineKey(fmt.Sprintf("buy: %s, %s each", bought.Own.Tier, dollars(*bought.Own.BoughtUSD)), look{color: black}.line(lineWidth))}
+	f.legend = []key{lineKey(fmt.Sprintf("buy: %s, $%s each", bought.Own.Tier, exact(*bought.Own.BoughtUSD)), look{color: black}.line(lineWidth))}
 	for i, r := range rents {
-		k := lineKey("rent: "+r.Rent.Tier, rentLook(i).line(lineWidth))
+		k := lineKey("rent: "+rentName(r.Rent), rentLook(i).line(lineWidth))
 		marker := rentLook(i).marker(false)
 		k.marker = &marker
 		f.legend = append(f.legend, k)
@@ -79,6 +77,15 @@ func breakEven(in *input) ([]*figure, error) {
 	return []*figure{f}, nil
 }
 
+// rentName names a price that is paid by the hour.
+func rentName(p analyze.Price) string {
+	name := fmt.Sprintf("%s, $%g/h", p.Tier, p.USDPerHour)
+	if !p.Own {
+		name += " (scenario)"
+	}
+	return name
+}
+
 func machines(b analyze.BreakEven) string {
 	text := ""
 	for i, v := range b.Volumes {
@@ -90,8 +97,10 @@ func machines(b analyze.BreakEven) string {
 	return text
 }
 
+var rentColors = []color.NRGBA{blue, orange, green, purple, skyBlue, vermillion}
+
 func rentLook(i int) look {
-	return look{backendColors[i%3], shapes[i%len(shapes)], dashes[1+i%(len(dashes)-1)]}
+	return look{rentColors[i%len(rentColors)], shapes[i%len(shapes)], dashes[1+i%(len(dashes)-1)]}
 }
 
 // spending is what was paid after each month, on log axes.

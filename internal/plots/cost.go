@@ -43,6 +43,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 		return c.Prefill.Energy == nil || c.Decode.Energy == nil
 	})
 	var tiles []*plot.Plot
+	cut := false
 	for _, phase := range []struct {
 		name string
 		rate func(*analyze.Config) analyze.Rate
@@ -50,7 +51,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 		{"prefill", func(c *analyze.Config) analyze.Rate { return c.Prefill }},
 		{"decode", func(c *analyze.Config) analyze.Rate { return c.Decode }},
 	} {
-		b := bars{format: dollars}
+		b := bars{format: dollars, text: func(v float64) string { return "$" + exact(v) }}
 		for i, c := range configs {
 			usd, err := in.PhaseCost(prices[i], phase.rate(c), energy)
 			if err != nil {
@@ -63,7 +64,8 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 			}
 			b.rows = append(b.rows, row)
 		}
-		tiles = append(tiles, barTile(phase.name, "$ per 1M tokens", b))
+		tile, cuts := barTile(phase.name, "$ per 1M tokens", b)
+		tiles, cut = append(tiles, tile), cut || cuts
 	}
 	of := "machine time"
 	if energy {
@@ -71,7 +73,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 	}
 	f := &figure{
 		part: model, tiles: [][]*plot.Plot{tiles}, rowHeight: barsHeight(len(configs)),
-		notes: []string{fmt.Sprintf("Of %s, at %s. The scales differ. %s intervals.", of, pricesText(configs, prices), confidence())},
+		notes: []string{fmt.Sprintf("Of %s, at %s. The scales differ. %s", of, pricesText(configs, prices), intervals(cut))},
 		caption: fmt.Sprintf("Dollars per million tokens of prefill and of decode for %s, of %s, over the scenarios %s.",
 			model, of, scenariosOf(configs)),
 	}
@@ -142,9 +144,10 @@ func tierComparison(in *input) ([]*figure, error) {
 		}
 	}
 	p := newTile("", fmt.Sprintf("$ per 1M tokens, %s blend", in.Blend.Name), "")
-	var values span
+	var values extent
 	var labels []plot.Tick
 	var hollow, filled bool
+	p.Add(rowBands(len(tiers)))
 	for i, c := range best {
 		own, scenario := dots{horizontal: true, style: in.model[c.Model].marker(false)}, dots{horizontal: true, style: in.model[c.Model].marker(true)}
 		for row, t := range tiers {
@@ -154,11 +157,11 @@ func tierComparison(in *input) ([]*figure, error) {
 			}
 			spread := 0.62 * (float64(i)/float64(max(1, len(best)-1)) - 0.5)
 			at := point{x: x.Blend.TotalUSD(), y: float64(len(tiers)-1-row) - spread}
-			if ci := x.BlendCI; ci != nil && ci.Lo() > 0 {
+			if ci := x.BlendCI; ci != nil {
 				lo, hi := ci.Lo(), ci.Hi()
 				at.lo, at.hi = &lo, &hi
 			}
-			values.add(&at.x, at.lo, at.hi)
+			values.add(at.x, at.lo, at.hi)
 			if x.Own {
 				own.points, filled = append(own.points, at), true
 			} else {
@@ -170,13 +173,13 @@ func tierComparison(in *input) ([]*figure, error) {
 	for row, t := range tiers {
 		labels = append(labels, plot.Tick{Value: float64(len(tiers) - 1 - row), Label: t.label})
 	}
-	if !(values.lo > 0) {
-		return nil, noData("needs a price above 0")
+	if !(values.values.lo > 0) {
+		return nil, noData("needs prices above 0")
 	}
-	setLog(&p.X, values.times(1.25), dollars)
+	shown, cut := values.within(maxReach)
+	setLog(&p.X, shown.times(1.25), dollars)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(tiers))-0.5
 	p.Y.Tick.Marker, p.Y.Tick.Length = rowLabels{labels}, 0
-	p.Add(rowBands(len(tiers)))
 
 	f := &figure{tiles: [][]*plot.Plot{{p}}, rowHeight: 44 + 25*vg.Length(len(tiers))}
 	for _, c := range best {
@@ -195,7 +198,7 @@ func tierComparison(in *input) ([]*figure, error) {
 	} else if hollow {
 		f.notes = append(f.notes, "All are scenarios: another machine's price on this machine's speed.")
 	}
-	f.notes = append(f.notes, fmt.Sprintf("Of %s. %s intervals, mostly smaller than the markers.", what, confidence()))
+	f.notes = append(f.notes, fmt.Sprintf("Of %s. %s", what, intervals(cut)))
 	f.caption = fmt.Sprintf("Dollars per million tokens of the %s blend for the cheapest configuration of each model, at every tier of the pricing file that fits its device.", in.Blend.Name)
 	return []*figure{f}, nil
 }

@@ -107,7 +107,9 @@ func (h *heat) tile(heading string) *plot.Plot {
 	p.X.Min, p.X.Max = -0.5, float64(len(h.columns))-0.5
 	p.Y.Min, p.Y.Max = -0.5, float64(len(h.models))-0.5
 	p.X.Tick.Marker, p.Y.Tick.Marker = rowLabels{columns}, rowLabels{rows}
-	p.X.Tick.Length, p.Y.Tick.Length = 0, 0
+	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
+	p.X.Tick.Length, p.Y.Tick.Length = 2, 2
+	p.X.Tick.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
 	p.Add(h)
 	return p
 }
@@ -140,7 +142,7 @@ func (h *heat) Plot(c draw.Canvas, p *plot.Plot) {
 		const gap = 1
 		l, r, b, t := x(column-0.5)+gap, x(column+0.5)-gap, y(row-0.5)+gap, y(row+0.5)-gap
 		c.FillPolygon(fill, []vg.Point{{X: l, Y: b}, {X: r, Y: b}, {X: r, Y: t}, {X: l, Y: t}})
-		c.FillText(at(style(labelSize, v != nil, ink), text.XCenter, text.YCenter), vg.Point{X: x(column), Y: y(row)}, h.texts[i])
+		writeMiddle(c, at(style(labelSize, v != nil, ink), text.XCenter, text.YCenter), vg.Point{X: x(column), Y: y(row)}, h.texts[i])
 	}
 }
 

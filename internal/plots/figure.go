@@ -33,35 +33,67 @@ func lineKey(label string, line draw.LineStyle) key { return key{label: label, l
 
 func markerKey(label string, marker draw.GlyphStyle) key { return key{label: label, marker: &marker} }
 
-// newTile returns a tile in our style. Its ranges are still to be set.
+// newTile returns a tile in our style. Its ranges are still to be set. What y is
+// stands above its axis, where it can be read without turning the head.
 func newTile(heading, x, y string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
-	p.Title.Text, p.Title.Padding = heading, 3
-	p.Title.TextStyle = at(style(headingSize, true, ink), text.XCenter, text.YTop)
-	for _, a := range []struct {
-		*plot.Axis
-		text string
-	}{{&p.X, x}, {&p.Y, y}} {
-		a.Label.Text = a.text
-		a.Label.TextStyle = at(style(labelSize, false, ink), text.XCenter, text.YBottom)
-		a.Label.Padding, a.Padding = 2, 0
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Padding = 0
 		a.LineStyle, a.Tick.LineStyle = solid(faint, 0.7), solid(faint, 0.7)
 		a.Tick.Length = 4
 	}
+	p.X.Label.Text, p.X.Label.Padding = x, 2
+	p.X.Label.TextStyle = at(style(labelSize, false, ink), text.XCenter, text.YBottom)
 	p.X.Tick.Label = at(style(smallSize, false, ink), text.XCenter, text.YTop)
 	p.Y.Tick.Label = at(style(smallSize, false, ink), text.XRight, text.YCenter)
-	p.Add(gridLines{})
+	p.Add(gridLines{}, head{heading, y})
 	return p
 }
 
-// gridLines are faint lines at labelled ticks, but not at rows.
+// head is what stands above a tile: its heading, and below that what y is.
+type head struct{ heading, y string }
+
+// lines calls f for each line with its height above the tile, and returns the
+// height of all.
+func (h head) lines(f func(s string, sty text.Style, above vg.Length)) vg.Length {
+	height := vg.Length(0)
+	for _, line := range []struct {
+		text string
+		sty  text.Style
+	}{{h.y, style(smallSize, false, ink)}, {h.heading, style(headingSize, true, ink)}} {
+		if line.text != "" {
+			f(line.text, line.sty, height+5)
+			height += line.sty.Font.Size * 1.3
+		}
+	}
+	return height
+}
+
+// Plot writes the head.
+func (h head) Plot(c draw.Canvas, _ *plot.Plot) {
+	h.lines(func(s string, sty text.Style, above vg.Length) {
+		c.FillText(sty, vg.Point{X: c.Min.X, Y: c.Max.Y + above}, s)
+	})
+}
+
+// GlyphBoxes keeps the room.
+func (h head) GlyphBoxes(*plot.Plot) []plot.GlyphBox {
+	height := 5 + h.lines(func(string, text.Style, vg.Length) {})
+	return []plot.GlyphBox{{Y: 1, Rectangle: vg.Rectangle{Max: vg.Point{Y: height}}}}
+}
+
+// gridLines are faint lines at labelled ticks, but not at
+// rows and columns.
 type gridLines struct{}
 
 // Plot draws them.
 func (gridLines) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
 	sty := solid(grid, 0.7)
+	if _, columns := p.X.Tick.Marker.(rowLabels); columns {
+		return
+	}
 	for _, t := range p.X.Tick.Marker.Ticks(p.X.Min, p.X.Max) {
 		if pos := x(t.Value); !t.IsMinor() && c.ContainsX(pos) {
 			c.StrokeLine2(sty, pos, c.Min.Y, pos, c.Max.Y)
@@ -87,7 +119,7 @@ func setLinear(a *plot.Axis, s span, about int, f format) {
 func setLog(a *plot.Axis, s span, f format) {
 	a.Min, a.Max = s.lo, s.hi
 	a.Scale = plot.LogScale{}
-	a.Tick.Marker = logarithmic{f}
+	a.Tick.Marker = logarithmic{8, f}
 }
 
 // height is that of the whole figure.
@@ -112,7 +144,7 @@ func (f *figure) lines() []string {
 	var out []string
 	for _, note := range f.notes {
 		line := ""
-		for _, word := range strings.Fields(note) {
+		for _, word := range strings.Split(note, " ") {
 			longer := strings.TrimSpace(line + " " + word)
 			if line != "" && sty.Width(longer) > figureWidth-2*margin {
 				out, longer = append(out, line), word
@@ -182,5 +214,5 @@ func (k key) draw(c draw.Canvas, from vg.Point) {
 	if k.marker != nil {
 		c.DrawGlyphNoClip(*k.marker, middle)
 	}
-	c.FillText(at(style(labelSize, false, ink), text.XLeft, text.YCenter), vg.Point{X: from.X + swatch + 5, Y: from.Y}, k.label)
+	writeMiddle(c, at(style(labelSize, false, ink), text.XLeft, text.YCenter), vg.Point{X: from.X + swatch + 5, Y: from.Y}, k.label)
 }

@@ -2,7 +2,6 @@ package plots
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -120,8 +119,6 @@ func scenariosOf(configs []*analyze.Config) string {
 	return strings.Join(names, ", ")
 }
 
-func confidence() string { return fmt.Sprintf("%.0f %%", 100*analyze.Confidence) }
-
 // bounds are those of an estimate; nil without an interval.
 func bounds(e analyze.Estimate) (lo, hi *float64) {
 	if e.Half == nil {
@@ -141,6 +138,6 @@ func inverse(e analyze.Estimate) (value float64, lo, hi *float64) {
 	return value, &l, &h
 }
 
-func byTokens(points []point) {
+func byX(points []point) {
 	slices.SortFunc(points, func(a, b point) int { return cmp.Compare(a.x, b.x) })
 }

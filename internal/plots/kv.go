@@ -38,7 +38,7 @@ func kvScaling(in *input) ([]*figure, error) {
 	if len(all) == 0 {
 		return nil, noShape
 	}
-	p := newTile("", "context, tokens (log)", "KV cache of one sequence (log)")
+	p := newTile("", "context, tokens (log)", "KV cache of one sequence, bytes (log)")
 	var tokens, bytes span
 	shortest := 64.0
 	tokens.add(&shortest)
@@ -137,7 +137,7 @@ func kvCrossover(in *input) ([]*figure, error) {
 	p := newTile("", "context, tokens (log)", "")
 	var tokens span
 	var labels []plot.Tick
-	known := false
+	known, byMemory := false, false
 	p.Add(rowBands(len(all)))
 	for i, x := range all {
 		l := in.model[x.Model.Name]
@@ -145,9 +145,9 @@ func kvCrossover(in *input) ([]*figure, error) {
 		labels = append(labels, plot.Tick{Value: row, Label: cacheName(x)})
 		mark := func(v float64, marker draw.GlyphStyle, below bool) {
 			tokens.add(&v)
-			y, dy := text.YBottom, vg.Length(5)
+			y, dy := text.YBottom, vg.Length(7)
 			if below {
-				y, dy = text.YTop, -5
+				y, dy = text.YTop, -6
 			}
 			p.Add(dots{points: []point{{x: v, y: row}}, style: marker},
 				note{x: v, y: row, text: plain(v), style: at(style(smallSize, false, ink), text.XCenter, y), dy: dy})
@@ -157,6 +157,7 @@ func kvCrossover(in *input) ([]*figure, error) {
 		if x.Longest != nil {
 			known = true
 			if x.LimitedBy == econ.LimitMemory {
+				byMemory = true
 				mark(float64(*x.Longest), longestMark(l), true)
 			}
 		}
@@ -169,9 +170,12 @@ func kvCrossover(in *input) ([]*figure, error) {
 		markerKey("cache as large as the weights", crossoverMark(other)),
 		markerKey("positions of the model", positionsMark(other)),
 	}
-	if known {
+	switch {
+	case byMemory:
 		f.legend = append(f.legend, markerKey("longest that fits, where memory ends it", longestMark(other)))
-	} else {
+	case known:
+		f.notes = []string{"Beside its weights, each model's longest context fits into the memory of the device."}
+	default:
 		f.notes = []string{"The longest context that fits needs the device's memory, which environment.json names."}
 	}
 	f.caption = "Tokens of context, one sequence, at which the cache is as large as the model's weights, beside the positions the model has. A crossover beyond its positions is never reached."

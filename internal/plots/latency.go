@@ -23,7 +23,7 @@ func latencyCDF(in *input) ([]*figure, error) {
 		return nil, noRow
 	}
 	groups = inScenario(groups, commonScenario(groups))
-	f := &figure{rowHeight: 128}
+	f := &figure{rowHeight: 138}
 	drawn := map[string]bool{}
 	noSteps := 0
 	var models []string
@@ -57,11 +57,11 @@ func latencyCDF(in *input) ([]*figure, error) {
 		}
 		models = append(models, model)
 		setLog(&ttft.X, ttftSpan.times(1.04), plain)
-		setLinear(&ttft.Y, span{0, 1, true}, 4, percent)
+		setLinear(&ttft.Y, share, 4, percent)
 		row := []*plot.Plot{ttft, nil}
 		if tpotSpan.some {
 			setLog(&tpot.X, tpotSpan.times(1.04), plain)
-			setLinear(&tpot.Y, span{0, 1, true}, 4, percent)
+			setLinear(&tpot.Y, share, 4, percent)
 			row[1] = tpot
 		}
 		f.tiles = append(f.tiles, row)
@@ -76,7 +76,10 @@ func latencyCDF(in *input) ([]*figure, error) {
 	return []*figure{f}, nil
 }
 
-func percent(v float64) string { return plain(100*v) + " %" }
+// share is the range of a distribution, with room for a line at its end.
+var share = span{0, 1.04, true}
+
+func percent(v float64) string { return plain(100*v) + "\u00a0%" }
 
 // distribution returns the cumulative distribution of values as steps, thinned
 // evenly by rank.
@@ -138,8 +141,8 @@ func stepTimeline(in *input) ([]*figure, error) {
 		return nil, noData("needs rows whose single steps were timed (step_ms)")
 	}
 	groups = inScenario(groups, boundaryScenario(groups))
-	f := &figure{rowHeight: 118}
-	drawn := map[string]bool{}
+	f := &figure{rowHeight: 124}
+	drawn, crossed := map[string]bool{}, false
 	for _, model := range in.models {
 		p := newTile(model, "", "ms")
 		var positions, times span
@@ -161,7 +164,7 @@ func stepTimeline(in *input) ([]*figure, error) {
 					first = append(first, at)
 				}
 			}
-			p.Add(curve{line, solid(l.color, 1.2), false})
+			p.Add(curve{thinned(line), solid(l.color, 1.2), false})
 			rings = append(rings, dots{points: first, style: l.marker(true)})
 		}
 		if !positions.some {
@@ -170,11 +173,13 @@ func stepTimeline(in *input) ([]*figure, error) {
 		setLinear(&p.X, span{positions.lo - 2, positions.hi + 1, true}, 10, plain)
 		if times.hi > 6*times.lo {
 			setLog(&p.Y, times.times(1.2), plain)
+			p.Y.Tick.Marker = logarithmic{4, plain} // the tile is low
 		} else {
 			setLinear(&p.Y, times.from0(0.1), 4, plain)
 		}
 		for at := ceilTo(positions.lo, graphBlock); at <= positions.hi; at += graphBlock {
 			p.Add(rule{value: at, vertical: true, style: dashed(faint)})
+			crossed = true
 		}
 		for _, r := range rings {
 			p.Add(r)
@@ -184,10 +189,34 @@ func stepTimeline(in *input) ([]*figure, error) {
 	f.tiles[len(f.tiles)-1][0].X.Label.Text = "position in the sequence, tokens"
 	first := groups[0]
 	f.legend = legend(in.backends, drawn, func(name string) key { return lineKey(name, solid(in.backend[name].color, lineWidth)) })
-	f.legend = append(f.legend, markerKey("first step", other.marker(true)), lineKey(fmt.Sprintf("multiple of %d positions", graphBlock), dashed(faint)))
+	f.legend = append(f.legend, markerKey("first step", other.marker(true)))
+	if crossed {
+		f.legend = append(f.legend, lineKey(fmt.Sprintf("multiple of %d positions", graphBlock), dashed(faint)))
+	}
 	f.notes = []string{fmt.Sprintf("One decode of scenario %s (%d + %d tokens) each: the repetition of median time.", first.Scenario, first.PromptTokens, first.GenTokens)}
 	f.caption = fmt.Sprintf("Milliseconds of every decode step. Where positions cross a multiple of %d the engine's kernels change shape and a captured graph no longer fits.", graphBlock)
 	return []*figure{f}, nil
+}
+
+// timelinePoints is how many points a line of steps is drawn with at most, but
+// for a few.
+const timelinePoints = 400
+
+// thinned keeps the lowest and the highest of as many neighbours as it takes, so
+// that every spike stays.
+func thinned(line []point) []point {
+	if len(line) <= timelinePoints {
+		return line
+	}
+	n := (2*len(line) + timelinePoints - 1) / timelinePoints
+	var out []point
+	for part := range slices.Chunk(line, n) {
+		byY := func(a, b point) int { return cmp.Compare(a.y, b.y) }
+		ends := []point{slices.MinFunc(part, byY), slices.MaxFunc(part, byY)}
+		byX(ends)
+		out = append(out, ends...)
+	}
+	return out
 }
 
 // graphBlock is how many positions the engine's kernels are shaped for at a

@@ -49,13 +49,12 @@ const capLength = vg.Length(3)
 func (v dots) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
 	for _, at := range v.points {
-		if at.lo == nil || at.hi == nil {
-			continue
-		}
-		if v.horizontal {
-			whisker(c, solid(v.style.Color, 1.1), x(*at.lo), x(*at.hi), y(at.y), true)
-		} else {
-			whisker(c, solid(v.style.Color, 1.1), y(*at.lo), y(*at.hi), x(at.x), false)
+		switch {
+		case at.lo == nil || at.hi == nil:
+		case v.horizontal:
+			whisker{*at.lo, *at.hi, y(at.y), true}.draw(c, p, p.X.Max, solid(v.style.Color, 1.1))
+		default:
+			whisker{*at.lo, *at.hi, x(at.x), false}.draw(c, p, p.Y.Max, solid(v.style.Color, 1.1))
 		}
 	}
 	for _, at := range v.points {
@@ -63,18 +62,33 @@ func (v dots) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// whisker draws an interval with caps, along x or along y.
-func whisker(c draw.Canvas, sty draw.LineStyle, lo, hi, across vg.Length, horizontal bool) {
-	at := func(along, off vg.Length) vg.Point {
-		if horizontal {
-			return vg.Point{X: along, Y: across + off}
-		}
-		return vg.Point{X: across + off, Y: along}
+// whisker is an interval along x or y, at a place across it.
+type whisker struct {
+	lo, hi     float64
+	across     vg.Length
+	horizontal bool
+}
+
+// draw draws the interval with caps. An end below the axis or above last is cut
+// there and has no cap.
+func (v whisker) draw(c draw.Canvas, p *plot.Plot, last float64, sty draw.LineStyle) {
+	axis, place := &p.Y, c.Y
+	if v.horizontal {
+		axis, place = &p.X, c.X
 	}
-	c.StrokeLines(sty,
-		[]vg.Point{at(lo, 0), at(hi, 0)},
-		[]vg.Point{at(lo, -capLength), at(lo, capLength)},
-		[]vg.Point{at(hi, -capLength), at(hi, capLength)})
+	at := func(value float64, off vg.Length) vg.Point {
+		along := place(axis.Norm(min(max(value, axis.Min), last)))
+		if v.horizontal {
+			return vg.Point{X: along, Y: v.across + off}
+		}
+		return vg.Point{X: v.across + off, Y: along}
+	}
+	c.StrokeLines(sty, []vg.Point{at(v.lo, 0), at(v.hi, 0)})
+	for _, end := range []float64{v.lo, v.hi} {
+		if end >= axis.Min && end <= last {
+			c.StrokeLines(sty, []vg.Point{at(end, -capLength), at(end, capLength)})
+		}
+	}
 }
 
 // rule is a line across the tile at a value, with a text at its end.

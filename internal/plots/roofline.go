@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/record"
@@ -24,9 +25,11 @@ func roofline(in *input) ([]*figure, error) {
 		return nil, noData("needs the ceilings of the device, measured before the rows, and the bytes and weights a token of the model takes, which the first row of a launch carries")
 	}
 	f.legend = legend(in.models, drawn, func(name string) key { return markerKey(name, in.model[name].marker(false)) })
-	hollow := legend(in.backends, drawn, func(name string) key { return key{label: name, box: in.backend[name].color} })
-	f.legend = append(f.legend, hollow...)
-	f.notes = []string{"A marker is a scenario: its shape is the model, its colour the backend. The closer to a line, the more of the device is used."}
+	f.legend = append(f.legend, legend(in.backends, drawn, func(name string) key { return key{label: name, box: in.backend[name].color} })...)
+	for i, c := range in.memoryCeilings() {
+		f.legend = append(f.legend, lineKey(c.label, ceilingLine(i)))
+	}
+	f.notes = []string{"A marker is a scenario: its shape is the model, its colour the backend. The closer to a line, the more of the device is used. " + intervals(false)}
 	f.caption = "Left, decoded tokens per second against the bytes that a token reads; the lines are the measured copy and read rates of the device over these bytes. Right, arithmetic rate of prefill, with the measured rate of a matrix product."
 	return []*figure{f}, nil
 }
@@ -68,15 +71,25 @@ func perSecond(unit string) func(float64) string {
 	}
 }
 
-func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
-	ceilings := append(
+// memoryCeilings are the copy and read rates of the devices.
+func (in *input) memoryCeilings() []ceiling {
+	return append(
 		in.ceilings("copy", func(d *record.DeviceRecord) *float64 { return d.CopyBytesPerS }, perSecond("B")),
 		in.ceilings("read", func(d *record.DeviceRecord) *float64 { return d.ReadBytesPerS }, perSecond("B"))...)
+}
+
+func ceilingLine(i int) draw.LineStyle {
+	return look{color: faint, dash: dashes[i%len(dashes)]}.line(1.2)
+}
+
+func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
+	ceilings := in.memoryCeilings()
 	if len(ceilings) == 0 {
 		return nil
 	}
 	p := newTile("decode", "read for a token (log)", "decoded tokens per second (log)")
-	var bytes, rates span
+	var bytes span
+	var rates extent
 	var marks []dots
 	for _, r := range in.Rooflines {
 		if r.BytesPerTok == nil {
@@ -86,7 +99,7 @@ func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
 		value, lo, hi := inverse(r.Decode.SPerTok)
 		at := point{x: *r.BytesPerTok, y: value, lo: lo, hi: hi}
 		bytes.add(&at.x)
-		rates.add(&at.y, lo, hi)
+		rates.add(at.y, lo, hi)
 		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
 	}
 	if !bytes.some {
@@ -95,17 +108,16 @@ func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
 	x := bytes.times(1.6)
 	for i, c := range ceilings {
 		for _, at := range []float64{x.lo, x.hi} {
-			y := c.rate / at
-			rates.add(&y)
+			rates.add(c.rate/at, nil, nil)
 		}
-		l := look{color: faint, dash: dashes[i%len(dashes)]}
-		p.Add(curve{points: []point{{x: x.lo, y: c.rate / x.lo}, {x: x.hi, y: c.rate / x.hi}}, style: l.line(1.2)})
+		p.Add(curve{points: []point{{x: x.lo, y: c.rate / x.lo}, {x: x.hi, y: c.rate / x.hi}}, style: ceilingLine(i)})
 	}
 	for _, m := range marks {
 		p.Add(m)
 	}
 	setLog(&p.X, x, bytesText)
-	setLog(&p.Y, rates.times(1.3), scaled)
+	shown, _ := rates.within(maxReach)
+	setLog(&p.Y, shown.times(1.3), scaled)
 	return p
 }
 
@@ -115,7 +127,8 @@ func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
 		return nil
 	}
 	p := newTile("prefill", "prompt tokens of all sequences (log)", "FLOP per second (log)")
-	var tokens, rates span
+	var tokens span
+	var rates extent
 	var marks []dots
 	for _, r := range in.Rooflines {
 		if r.FLOPs == nil {
@@ -125,28 +138,28 @@ func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
 		n := float64(r.PromptTokens * max(1, r.Batch))
 		perToken := *r.FLOPs / n
 		value, lo, hi := inverse(r.Prefill.SPerTok)
-		at := point{x: n, y: value * perToken, lo: times(lo, perToken), hi: times(hi, perToken)}
+		at := point{x: n, y: value * perToken, lo: scale(lo, perToken), hi: scale(hi, perToken)}
 		tokens.add(&at.x)
-		rates.add(&at.y, at.lo, at.hi)
+		rates.add(at.y, at.lo, at.hi)
 		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
 	}
 	if !tokens.some {
 		return nil
 	}
 	for i, c := range ceilings {
-		rates.add(&c.rate)
-		sty := look{color: faint, dash: dashes[i%len(dashes)]}.line(1.2)
-		p.Add(rule{value: c.rate, style: sty, label: c.label})
+		rates.add(c.rate, nil, nil)
+		p.Add(rule{value: c.rate, style: ceilingLine(i), label: c.label})
 	}
 	for _, m := range marks {
 		p.Add(m)
 	}
 	setLog(&p.X, tokens.times(1.3), scaled)
-	setLog(&p.Y, rates.times(1.5), scaled)
+	shown, _ := rates.within(maxReach)
+	setLog(&p.Y, shown.times(1.5), scaled)
 	return p
 }
 
-func times(v *float64, k float64) *float64 {
+func scale(v *float64, k float64) *float64 {
 	if v == nil {
 		return nil
 	}

@@ -102,6 +102,13 @@ func at(s text.Style, x text.XAlignment, y text.YAlignment) text.Style {
 	return s
 }
 
+// writeMiddle writes a text whose style is centred vertically so that its
+// letters, without what hangs below their line, are.
+func writeMiddle(c draw.Canvas, sty text.Style, at vg.Point, s string) {
+	at.Y += sty.FontExtents().Descent
+	c.FillText(sty, at, s)
+}
+
 // mixed returns a colour with a share of white in it.
 func mixed(c color.NRGBA, white float64) color.NRGBA {
 	mix := func(v uint8) uint8 { return uint8(float64(v) + white*(255-float64(v))) }

@@ -10,7 +10,7 @@ const noRow = noData("no row was measured")
 
 // decodeRate draws tokens per second of decode, by model and configuration.
 func decodeRate(in *input) ([]*figure, error) {
-	b := bars{format: plain}
+	b := bars{format: plain, text: exact}
 	var scenarios string
 	for _, model := range in.models {
 		configs := in.configsOf(model)
@@ -29,9 +29,10 @@ func decodeRate(in *input) ([]*figure, error) {
 	if len(b.rows) == 0 {
 		return nil, noRow
 	}
+	tile, cut := barTile("", "decoded tokens per second", b)
 	return []*figure{{
-		tiles: [][]*plot.Plot{{barTile("", "decoded tokens per second", b)}}, rowHeight: barsHeight(len(b.rows)),
-		notes:   []string{fmt.Sprintf("Tokens over seconds of all scenarios: %s. All sequences of a batch count. %s intervals.", scenarios, confidence())},
+		tiles: [][]*plot.Plot{{tile}}, rowHeight: barsHeight(len(b.rows)),
+		notes:   []string{fmt.Sprintf("Tokens over seconds of all scenarios: %s. All sequences of a batch count. %s", scenarios, intervals(cut))},
 		caption: "Decoded tokens per second, pooled over the scenarios, by model and backend.",
 	}}, nil
 }

@@ -1,28 +1,36 @@
 package plots
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
+
+	"github.com/phasebench/phasebench/internal/analyze"
 )
 
 // format writes the value of a tick or a bar.
 type format func(v float64) string
 
-// plain writes a number with up to three significant digits and no exponent,
-// with a thousands separator.
+// plain writes a number as exact does, without zeros at the end of a fraction.
 func plain(v float64) string {
+	s := exact(v)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}
+
+// exact writes a number with three significant digits or all of its integer
+// ones, without an exponent, with separators of thousands.
+func exact(v float64) string {
 	digits := 0
 	if a := math.Abs(v); a > 0 && a < 100 {
 		digits = max(0, 2-int(math.Floor(math.Log10(a))))
 	}
-	s := strconv.FormatFloat(v, 'f', digits, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	whole, frac, _ := strings.Cut(s, ".")
+	whole, frac, _ := strings.Cut(strconv.FormatFloat(v, 'f', digits, 64), ".")
 	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
 		whole = whole[:i] + "," + whole[i:]
 	}
@@ -68,7 +76,8 @@ func (t linear) Ticks(lo, hi float64) []plot.Tick {
 	step := niceStep((hi - lo) / float64(t.about))
 	var out []plot.Tick
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
-		out = append(out, plot.Tick{Value: i * step, Label: t.format(i * step)})
+		v := i*step + 0 // no negative zero
+		out = append(out, plot.Tick{Value: v, Label: t.format(v)})
 	}
 	return out
 }
@@ -85,32 +94,50 @@ func niceStep(v float64) float64 {
 	return 10 * power
 }
 
-// logarithmic are ticks of a log axis: at decades, with 2 and 5 labelled where
-// there is room for them; over less than one decade those of linear.
-type logarithmic struct{ format format }
+// logarithmic are ticks of a log axis, at most so many with labels: at 1, 2 and 5
+// times powers of ten, or at powers, or at every second and so on; over less
+// than one decade those of linear.
+type logarithmic struct {
+	most   int
+	format format
+}
 
 // Ticks returns labelled ticks and bare ones inside the range, which is above 0.
 func (t logarithmic) Ticks(lo, hi float64) []plot.Tick {
-	decades := math.Log10(hi / lo)
-	if decades < 1 {
-		return linear{4, t.format}.Ticks(lo, hi)
+	if hi/lo < 10 {
+		return linear{min(6, t.most), t.format}.Ticks(lo, hi)
 	}
-	every := max(1, int(math.Ceil(decades/7)))
-	var out []plot.Tick
+	for _, label := range []func(k, e int) bool{
+		func(k, e int) bool { return k == 1 || k == 2 || k == 5 },
+		func(k, e int) bool { return k == 1 },
+		func(k, e int) bool { return k == 1 && e%2 == 0 },
+	} {
+		if ticks, labels := t.ticks(lo, hi, label); labels <= t.most {
+			return ticks
+		}
+	}
+	ticks, _ := t.ticks(lo, hi, func(k, e int) bool { return k == 1 && e%3 == 0 })
+	return ticks
+}
+
+// ticks returns the ticks at k times ten to the e, with a label where asked, and
+// how many have one.
+func (t logarithmic) ticks(lo, hi float64, label func(k, e int) bool) (out []plot.Tick, labels int) {
 	for e := int(math.Floor(math.Log10(lo))); float64(e) <= math.Log10(hi); e++ {
 		for k := 1; k < 10; k++ {
-			v := float64(k) * math.Pow(10, float64(e))
+			v := float64(k) * math.Pow10(e)
 			if v < lo*(1-1e-9) || v > hi*(1+1e-9) {
 				continue
 			}
 			tick := plot.Tick{Value: v}
-			if k == 1 && e%every == 0 || (k == 2 || k == 5) && decades < 2.5 {
+			if label(k, e) {
 				tick.Label = t.format(v)
+				labels++
 			}
 			out = append(out, tick)
 		}
 	}
-	return out
+	return out, labels
 }
 
 // span is the range of values on an axis; the zero span is empty.
@@ -137,3 +164,30 @@ func (s span) from0(above float64) span { return span{0, s.hi * (1 + above), tru
 
 // times returns a span of positive values widened by a factor at both ends.
 func (s span) times(k float64) span { return span{s.lo / k, s.hi * k, true} }
+
+// extent is the range of values that have intervals.
+type extent struct{ values, ends span }
+
+// add widens the extent to a value and its interval, where that is known.
+func (e *extent) add(value float64, lo, hi *float64) {
+	e.values.add(&value)
+	e.ends.add(&value, lo, hi)
+}
+
+// within returns the range of the intervals as far as they reach to k times the
+// largest value or a k-th of the smallest, since one very wide interval would
+// leave no room for the values; cut says that some reach further. All values are
+// above 0.
+func (e extent) within(k float64) (s span, cut bool) {
+	s = span{max(e.ends.lo, e.values.lo/k), min(e.ends.hi, e.values.hi*k), e.values.some}
+	return s, s.lo > e.ends.lo || s.hi < e.ends.hi
+}
+
+// intervals says what intervals are, and that some are cut.
+func intervals(cut bool) string {
+	s := fmt.Sprintf("%.0f\u00a0%% intervals", 100*analyze.Confidence)
+	if cut {
+		return s + ", those without a cap reach further."
+	}
+	return s + "."
+}

@@ -16,10 +16,10 @@ func cachedVsUncached(in *input) ([]*figure, error) {
 	}
 	f := &figure{rowHeight: 290}
 	left := newTile("seconds of a decoded token", "context, tokens", "s per token (log)")
-	right := newTile("without over with the cache", "context, tokens", "×")
-	var tokens, seconds, ratios span
-	one := 1.0
-	ratios.add(&one)
+	right := newTile("without over with the cache", "context, tokens", "ratio (log)")
+	var tokens, seconds span
+	var ratios extent
+	ratios.add(1, nil, nil)
 	type line struct{ with, without, ratio []point }
 	byKey := map[analyze.ConfigKey]*line{}
 	var order []analyze.ConfigKey
@@ -38,15 +38,15 @@ func cachedVsUncached(in *input) ([]*figure, error) {
 		if u.CI != nil {
 			r.lo, r.hi = &u.CI.Lo, &u.CI.Hi
 		}
-		ratios.add(&r.y, r.lo, r.hi)
+		ratios.add(r.y, r.lo, r.hi)
 		l.with, l.without, l.ratio = append(l.with, point{x: n, y: u.CachedSPerTok}), append(l.without, point{x: n, y: u.PlainSPerTok}), append(l.ratio, r)
 	}
 	for _, k := range order {
 		l, look := byKey[k], in.roofMark(k)
 		look.dash = in.backend[k.Backend].dash
-		byTokens(l.with)
-		byTokens(l.without)
-		byTokens(l.ratio)
+		byX(l.with)
+		byX(l.without)
+		byX(l.ratio)
 		left.Add(curve{points: l.with, style: look.line(1.2)}, curve{points: l.without, style: look.line(1.2)},
 			dots{points: l.with, style: look.marker(true)}, dots{points: l.without, style: look.marker(false)})
 		right.Add(curve{points: l.ratio, style: look.line(1.2)}, dots{points: l.ratio, style: look.marker(false)})
@@ -58,10 +58,13 @@ func cachedVsUncached(in *input) ([]*figure, error) {
 		setLinear(&p.X, span{tokens.lo - room, tokens.hi + room, true}, 5, plain)
 	}
 	setLog(&left.Y, seconds.times(1.4), plain)
-	setLinear(&right.Y, ratios.from0(0.08), 5, plain)
-	right.Add(rule{value: 1, style: dashed(faint), label: ""})
+	shown, cut := ratios.within(maxReach)
+	setLog(&right.Y, shown.times(1.15), times)
+	right.Add(rule{value: 1, style: dashed(faint)})
 	f.tiles = [][]*plot.Plot{{left, right}}
-	f.notes = []string{fmt.Sprintf("Left, filled: without the cache; hollow: with it. Right: %s intervals. Tokens are of the longest context, prompt and generated.", confidence())}
+	f.notes = []string{fmt.Sprintf("Left, filled: without the cache; hollow: with it. Right: %s Tokens are of the longest context, prompt and generated.", intervals(cut))}
 	f.caption = "Without the KV cache every step evaluates the whole sequence again. Both sides are over the tokens that the uncached cell decodes."
 	return []*figure{f}, nil
 }
+
+func times(v float64) string { return plain(v) + "×" }
