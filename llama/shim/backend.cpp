@@ -1,6 +1,6 @@
 // Backends: loading the modules and listing the devices they bring.
 
-#include "guard.h"
+#include "engine.h"
 
 #include "ggml-backend.h"
 #include "llama.h"
@@ -30,6 +30,16 @@ static_assert(int{PB_CPU} == GGML_BACKEND_DEVICE_TYPE_CPU && int{PB_GPU} == GGML
               "kinds of devices are numbered as the engine does");
 
 } // namespace
+
+std::string pb::free_on(ggml_backend_dev_t device) {
+    if (!device) {
+        return "";
+    }
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(device, &free, &total);
+    const auto mib = [](size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
+    return ": " + mib(free) + " of " + mib(total) + " are free on " + ggml_backend_dev_description(device);
+}
 
 bool pb_init(pb_error *err) {
     pb::install_hooks();

@@ -3,7 +3,7 @@
 #include "engine.h"
 
 #include "ggml-backend.h"
-#include "llama-ext.h" // llama_get_memory_breakdown: exported, but in a header of the engine's own
+#include "llama-ext.h" // llama_get_memory_breakdown, llama_model_get_device: exported, but in a header of the engine's own
 
 #include <cstdio>
 #include <cstring>
@@ -68,8 +68,13 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
             cp.n_samplers = 1;
         }
         out->ctx = llama_init_from_model(model->model, cp);
+        const std::string what = "a context of " + std::to_string(p->n_ctx) + " positions";
+        if (!out->ctx && pb::told_of_no_memory()) {
+            const bool on_gpu = llama_model_n_devices(model->model) > 0;
+            throw pb::failure{PB_MEMORY, "no memory for " + what + pb::free_on(on_gpu ? llama_model_get_device(model->model, 0) : nullptr)};
+        }
         if (!out->ctx) {
-            throw pb::failure{PB_MEMORY, "cannot create a context of " + std::to_string(p->n_ctx) + " positions"};
+            throw pb::failure{PB_ENGINE, "cannot create " + what};
         }
         out->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model->model));
         return out.release();

@@ -4,9 +4,11 @@
 #include "events.h"
 #include "guard.h"
 
+#include "ggml-backend.h"
 #include "llama.h"
 
 #include <memory>
+#include <string>
 
 struct pb_model {
     llama_model *model = nullptr;
@@ -34,6 +36,11 @@ int32_t argmax(const float *x, int64_t n);
 // A chain that puts the greedy choice into the compute graph and keeps the
 // logits on the device.
 llama_sampler *greedy_in_graph();
+
+// What memory a device has now, to end a message about memory that was not to
+// be had: ": N MiB of M MiB are free on NAME". Nothing for no device: what the
+// engine says of main memory is its size.
+std::string free_on(ggml_backend_dev_t device);
 
 // What the weights cost a token: bytes read, and elements of the matrices that
 // are multiplied with, in the layers and at the output. All 0 when the tensors

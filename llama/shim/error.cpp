@@ -80,6 +80,18 @@ void install_hooks() {
     (void)once;
 }
 
+bool told_of_no_memory() {
+    captured.end_line();
+    for (const auto &line : captured.lines) {
+        for (const char *words : {"failed to allocate", "unable to allocate", "insufficient memory", "out of memory", "bad_alloc"}) {
+            if (line.find(words) != std::string::npos) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void forget_log() {
     captured.lines.clear();
     captured.partial.clear();

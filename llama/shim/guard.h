@@ -25,6 +25,10 @@ void install_hooks();
 // Writes code, text and the engine's last warnings and errors into err.
 void fail(pb_error *err, pb_code code, const std::string &text);
 
+// Whether the engine's last warnings and errors tell of an allocation that
+// failed: it returns no more than NULL.
+bool told_of_no_memory();
+
 // Forgets the lines of this thread; each guarded call starts with none.
 void forget_log();
 

@@ -67,6 +67,9 @@ pb_model *pb_model_load(const pb_model_params *p, pb_error *err) {
         if (state.stopped) {
             throw pb::failure{PB_ABORTED, std::string("loading ") + p->path + " was stopped"};
         }
+        if (!out->model && pb::told_of_no_memory()) {
+            throw pb::failure{PB_MEMORY, std::string("no memory to load ") + p->path + pb::free_on(devices[0])};
+        }
         if (!out->model) {
             throw pb::failure{PB_ENGINE, std::string("cannot load ") + p->path};
         }
