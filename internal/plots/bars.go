@@ -31,10 +31,10 @@ const barRowHeight = vg.Length(20)
 // maxReach is how far intervals are shown, in values.
 const maxReach = 2
 
-// barTile returns a bar chart from 0, and whether intervals are cut. Lengths can
-// be compared, so the axis is linear.
-func barTile(heading, unit string, b bars) (p *plot.Plot, cut bool) {
-	p = newTile(heading, unit, "")
+// barTile returns a bar chart from 0. Lengths can be compared, so the axis is
+// linear.
+func barTile(heading, unit string, b bars) (*plot.Plot, reach) {
+	p := newTile(heading, unit, "")
 	var values extent
 	var labels []plot.Tick
 	for i, r := range b.rows {
@@ -44,14 +44,14 @@ func barTile(heading, unit string, b bars) (p *plot.Plot, cut bool) {
 		values.add(r.value, nil, r.hi)
 		labels = append(labels, plot.Tick{Value: b.at(i), Label: r.label})
 	}
-	shown, cut := values.within(maxReach)
+	shown, ends := values.within(maxReach)
 	b.max = shown.hi
 	setLinear(&p.X, shown.from0(0.25), 4, b.format) // room for the values
 	p.Y.Min, p.Y.Max = -0.5, float64(len(b.rows))-0.5
 	p.Y.Tick.Marker = rowLabels{labels}
 	p.Y.Tick.Length = 0
 	p.Add(b)
-	return p, cut
+	return p, ends
 }
 
 // rowLabels are the ticks of an axis that has no values but names rows.

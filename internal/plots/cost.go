@@ -43,7 +43,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 		return c.Prefill.Energy == nil || c.Decode.Energy == nil
 	})
 	var tiles []*plot.Plot
-	cut := false
+	var ends reach
 	for _, phase := range []struct {
 		name string
 		rate func(*analyze.Config) analyze.Rate
@@ -64,8 +64,8 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 			}
 			b.rows = append(b.rows, row)
 		}
-		tile, cuts := barTile(phase.name, "$ per 1M tokens", b)
-		tiles, cut = append(tiles, tile), cut || cuts
+		tile, its := barTile(phase.name, "$ per 1M tokens", b)
+		tiles, ends = append(tiles, tile), ends.and(its)
 	}
 	of := "machine time"
 	if energy {
@@ -73,7 +73,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 	}
 	f := &figure{
 		part: model, tiles: [][]*plot.Plot{tiles}, rowHeight: barsHeight(len(configs)),
-		notes: []string{fmt.Sprintf("Of %s, at %s. The scales differ. %s", of, pricesText(configs, prices), intervals(cut))},
+		notes: []string{fmt.Sprintf("Of %s, at %s. The scales differ. %s", of, pricesText(configs, prices), ends)},
 		caption: fmt.Sprintf("Dollars per million tokens of prefill and of decode for %s, of %s, over the scenarios %s.",
 			model, of, scenariosOf(configs)),
 	}
@@ -176,7 +176,7 @@ func tierComparison(in *input) ([]*figure, error) {
 	if !(values.values.lo > 0) {
 		return nil, noData("needs prices above 0")
 	}
-	shown, cut := values.within(maxReach)
+	shown, ends := values.within(maxReach)
 	setLog(&p.X, shown.times(1.25), dollars)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(tiers))-0.5
 	p.Y.Tick.Marker, p.Y.Tick.Length = rowLabels{labels}, 0
@@ -198,7 +198,7 @@ func tierComparison(in *input) ([]*figure, error) {
 	} else if hollow {
 		f.notes = append(f.notes, "All are scenarios: another machine's price on this machine's speed.")
 	}
-	f.notes = append(f.notes, fmt.Sprintf("Of %s. %s", what, intervals(cut)))
+	f.notes = append(f.notes, fmt.Sprintf("Of %s. %s", what, ends))
 	f.caption = fmt.Sprintf("Dollars per million tokens of the %s blend for the cheapest configuration of each model, at every tier of the pricing file that fits its device.", in.Blend.Name)
 	return []*figure{f}, nil
 }

@@ -81,7 +81,7 @@ func (in *input) heat(columns []string, at map[[2]string]*analyze.Config, phase 
 			j := r.JPerTok()
 			label := "not measured"
 			if j != nil {
-				label = plain(*j)
+				label = exact(*j)
 				switch {
 				case strings.Contains(r.Energy.Method, analyze.MethodAssumed):
 					label, h.assumed = label+" *", true

@@ -2,6 +2,7 @@ package plots
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -128,13 +129,16 @@ func bounds(e analyze.Estimate) (lo, hi *float64) {
 	return &l, &h
 }
 
-// inverse returns 1/e with its bounds, hi nil when e may be 0.
+// inverse returns 1/e with its bounds; hi is infinite when e may be 0.
 func inverse(e analyze.Estimate) (value float64, lo, hi *float64) {
 	value = 1 / e.Value
-	if e.Half == nil || *e.Half >= e.Value {
+	if e.Half == nil {
 		return value, nil, nil
 	}
-	l, h := 1/(e.Value+*e.Half), 1/(e.Value-*e.Half)
+	l, h := 1/(e.Value+*e.Half), math.Inf(1)
+	if *e.Half < e.Value {
+		h = 1 / (e.Value - *e.Half)
+	}
 	return value, &l, &h
 }
 

@@ -38,31 +38,40 @@ type Extra struct {
 // Draw returns every plot of an analysis, those without data too, in the order
 // in which a report shows them.
 func Draw(a *analyze.Analysis, extra Extra) ([]Plot, error) {
-	in := newInput(a, extra)
-	var out []Plot
+	plots, figures, err := compose(newInput(a, extra))
+	for i := range plots {
+		if p := &plots[i]; figures[i] != nil && err == nil {
+			if p.SVG, p.PNG, err = figures[i].render(); err != nil {
+				err = fmt.Errorf("plot %s: %w", p.Name, err)
+			}
+		}
+	}
+	return plots, err
+}
+
+// compose returns every plot with its figure, which is still to be rendered; nil
+// for a plot that is skipped.
+func compose(in *input) (plots []Plot, figures []*figure, err error) {
 	for _, d := range definitions() {
-		figures, err := d.draw(in)
+		parts, err := d.draw(in)
 		if why, skipped := err.(noData); skipped {
-			out = append(out, Plot{Name: d.name, Title: d.title, Skipped: string(why)})
+			plots, figures = append(plots, Plot{Name: d.name, Title: d.title, Skipped: string(why)}), append(figures, nil)
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("plot %s: %w", d.name, err)
+			return nil, nil, fmt.Errorf("plot %s: %w", d.name, err)
 		}
-		for _, f := range figures {
+		for _, f := range parts {
 			p := Plot{Name: d.name, Title: d.title, Caption: f.caption}
 			if f.part != "" {
-				p.Name, p.Title = unused(out, d.name+"_"+fileName(f.part)), d.title+": "+f.part
+				p.Name, p.Title = unused(plots, d.name+"_"+fileName(f.part)), d.title+": "+f.part
 			}
 			f.title = p.Title
 			f.notes = append(f.notes, in.synthetic()...)
-			if p.SVG, p.PNG, err = f.render(); err != nil {
-				return nil, fmt.Errorf("plot %s: %w", p.Name, err)
-			}
-			out = append(out, p)
+			plots, figures = append(plots, p), append(figures, f)
 		}
 	}
-	return out, nil
+	return plots, figures, nil
 }
 
 // Write draws every plot into dir, which it makes, as NAME.svg and NAME.png,
@@ -97,8 +106,8 @@ func Write(dir string, a *analyze.Analysis, extra Extra) ([]Plot, error) {
 // that no plot has the name of stay.
 func removeOthers(dir string, written map[string]bool) error {
 	for _, d := range definitions() {
-		for _, ext := range []string{".svg", ".png"} {
-			named, err := filepath.Glob(filepath.Join(dir, d.name+"*"+ext))
+		for _, pattern := range []string{".svg", ".png", "_*.svg", "_*.png"} {
+			named, err := filepath.Glob(filepath.Join(dir, d.name+pattern))
 			if err != nil {
 				return err
 			}

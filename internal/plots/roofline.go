@@ -16,9 +16,10 @@ import (
 func roofline(in *input) ([]*figure, error) {
 	f := &figure{rowHeight: 330, tiles: [][]*plot.Plot{nil}}
 	drawn := map[string]bool{}
-	for _, tile := range []*plot.Plot{in.decodeRoof(drawn), in.prefillRoof(drawn)} {
-		if tile != nil {
-			f.tiles[0] = append(f.tiles[0], tile)
+	var ends reach
+	for _, draw := range []func(map[string]bool) (*plot.Plot, reach){in.decodeRoof, in.prefillRoof} {
+		if tile, its := draw(drawn); tile != nil {
+			f.tiles[0], ends = append(f.tiles[0], tile), ends.and(its)
 		}
 	}
 	if len(f.tiles[0]) == 0 {
@@ -29,7 +30,7 @@ func roofline(in *input) ([]*figure, error) {
 	for i, c := range in.memoryCeilings() {
 		f.legend = append(f.legend, lineKey(c.label, ceilingLine(i)))
 	}
-	f.notes = []string{"A marker is a scenario: its shape is the model, its colour the backend. The closer to a line, the more of the device is used. " + intervals(false)}
+	f.notes = []string{"A marker is a scenario: its shape is the model, its colour the backend. The closer to a line, the more of the device is used. " + ends.String()}
 	f.caption = "Left, decoded tokens per second against the bytes that a token reads; the lines are the measured copy and read rates of the device over these bytes. Right, arithmetic rate of prefill, with the measured rate of a matrix product."
 	return []*figure{f}, nil
 }
@@ -82,10 +83,10 @@ func ceilingLine(i int) draw.LineStyle {
 	return look{color: faint, dash: dashes[i%len(dashes)]}.line(1.2)
 }
 
-func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
+func (in *input) decodeRoof(drawn map[string]bool) (*plot.Plot, reach) {
 	ceilings := in.memoryCeilings()
 	if len(ceilings) == 0 {
-		return nil
+		return nil, reach{}
 	}
 	p := newTile("decode", "read for a token (log)", "decoded tokens per second (log)")
 	var bytes span
@@ -103,7 +104,7 @@ func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
 		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
 	}
 	if !bytes.some {
-		return nil
+		return nil, reach{}
 	}
 	x := bytes.times(1.6)
 	for i, c := range ceilings {
@@ -116,15 +117,15 @@ func (in *input) decodeRoof(drawn map[string]bool) *plot.Plot {
 		p.Add(m)
 	}
 	setLog(&p.X, x, bytesText)
-	shown, _ := rates.within(maxReach)
+	shown, ends := rates.within(maxReach)
 	setLog(&p.Y, shown.times(1.3), scaled)
-	return p
+	return p, ends
 }
 
-func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
+func (in *input) prefillRoof(drawn map[string]bool) (*plot.Plot, reach) {
 	ceilings := in.ceilings("matmul", func(d *record.DeviceRecord) *float64 { return d.MatmulFlopsPerS }, perSecond("FLOP"))
 	if len(ceilings) == 0 {
-		return nil
+		return nil, reach{}
 	}
 	p := newTile("prefill", "prompt tokens of all sequences (log)", "FLOP per second (log)")
 	var tokens span
@@ -144,7 +145,7 @@ func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
 		marks = append(marks, dots{points: []point{at}, style: in.roofMark(r.ConfigKey).marker(false)})
 	}
 	if !tokens.some {
-		return nil
+		return nil, reach{}
 	}
 	for i, c := range ceilings {
 		rates.add(c.rate, nil, nil)
@@ -154,9 +155,9 @@ func (in *input) prefillRoof(drawn map[string]bool) *plot.Plot {
 		p.Add(m)
 	}
 	setLog(&p.X, tokens.times(1.3), scaled)
-	shown, _ := rates.within(maxReach)
+	shown, ends := rates.within(maxReach)
 	setLog(&p.Y, shown.times(1.5), scaled)
-	return p
+	return p, ends
 }
 
 func scale(v *float64, k float64) *float64 {

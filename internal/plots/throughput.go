@@ -29,10 +29,10 @@ func decodeRate(in *input) ([]*figure, error) {
 	if len(b.rows) == 0 {
 		return nil, noRow
 	}
-	tile, cut := barTile("", "decoded tokens per second", b)
+	tile, ends := barTile("", "decoded tokens per second", b)
 	return []*figure{{
 		tiles: [][]*plot.Plot{{tile}}, rowHeight: barsHeight(len(b.rows)),
-		notes:   []string{fmt.Sprintf("Tokens over seconds of all scenarios: %s. All sequences of a batch count. %s", scenarios, intervals(cut))},
+		notes:   []string{fmt.Sprintf("Tokens over seconds of all scenarios: %s. All sequences of a batch count. %s", scenarios, ends)},
 		caption: "Decoded tokens per second, pooled over the scenarios, by model and backend.",
 	}}, nil
 }

@@ -166,28 +166,37 @@ func (s span) from0(above float64) span { return span{0, s.hi * (1 + above), tru
 func (s span) times(k float64) span { return span{s.lo / k, s.hi * k, true} }
 
 // extent is the range of values that have intervals.
-type extent struct{ values, ends span }
+type extent struct {
+	values, ends span
+	known        bool // any interval
+}
 
 // add widens the extent to a value and its interval, where that is known.
 func (e *extent) add(value float64, lo, hi *float64) {
 	e.values.add(&value)
 	e.ends.add(&value, lo, hi)
+	e.known = e.known || hi != nil
 }
 
 // within returns the range of the intervals as far as they reach to k times the
 // largest value or a k-th of the smallest, since one very wide interval would
-// leave no room for the values; cut says that some reach further. All values are
-// above 0.
-func (e extent) within(k float64) (s span, cut bool) {
-	s = span{max(e.ends.lo, e.values.lo/k), min(e.ends.hi, e.values.hi*k), e.values.some}
-	return s, s.lo > e.ends.lo || s.hi < e.ends.hi
+// leave no room for the values. All values are above 0.
+func (e extent) within(k float64) (span, reach) {
+	s := span{max(e.ends.lo, e.values.lo/k), min(e.ends.hi, e.values.hi*k), e.values.some}
+	return s, reach{known: e.known, cut: s.lo > e.ends.lo || s.hi < e.ends.hi}
 }
 
-// intervals says what intervals are, and that some are cut.
-func intervals(cut bool) string {
-	s := fmt.Sprintf("%.0f\u00a0%% intervals", 100*analyze.Confidence)
-	if cut {
-		return s + ", those without a cap reach further."
+// reach is what is to be said of the intervals in a picture.
+type reach struct{ known, cut bool }
+
+func (r reach) and(other reach) reach { return reach{r.known || other.known, r.cut || other.cut} }
+
+func (r reach) String() string {
+	switch {
+	case !r.known:
+		return "Too few rows for intervals."
+	case r.cut:
+		return fmt.Sprintf("%.0f\u00a0%% intervals; those without a cap reach further.", 100*analyze.Confidence)
 	}
-	return s + "."
+	return fmt.Sprintf("%.0f\u00a0%% intervals.", 100*analyze.Confidence)
 }

@@ -42,7 +42,7 @@ func cachedVsUncached(in *input) ([]*figure, error) {
 		l.with, l.without, l.ratio = append(l.with, point{x: n, y: u.CachedSPerTok}), append(l.without, point{x: n, y: u.PlainSPerTok}), append(l.ratio, r)
 	}
 	for _, k := range order {
-		l, look := byKey[k], in.roofMark(k)
+		l, look := byKey[k], in.model[k.Model]
 		look.dash = in.backend[k.Backend].dash
 		byX(l.with)
 		byX(l.without)
@@ -58,11 +58,11 @@ func cachedVsUncached(in *input) ([]*figure, error) {
 		setLinear(&p.X, span{tokens.lo - room, tokens.hi + room, true}, 5, plain)
 	}
 	setLog(&left.Y, seconds.times(1.4), plain)
-	shown, cut := ratios.within(maxReach)
+	shown, ends := ratios.within(maxReach)
 	setLog(&right.Y, shown.times(1.15), times)
 	right.Add(rule{value: 1, style: dashed(faint)})
 	f.tiles = [][]*plot.Plot{{left, right}}
-	f.notes = []string{fmt.Sprintf("Left, filled: without the cache; hollow: with it. Right: %s Tokens are of the longest context, prompt and generated.", intervals(cut))}
+	f.notes = []string{fmt.Sprintf("Left, filled: without the cache; hollow: with it. Right: %s Tokens are of the longest context, prompt and generated.", ends)}
 	f.caption = "Without the KV cache every step evaluates the whole sequence again. Both sides are over the tokens that the uncached cell decodes."
 	return []*figure{f}, nil
 }
