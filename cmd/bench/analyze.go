@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -35,8 +34,8 @@ func (p *priceFlags) flags(fs *pflag.FlagSet) {
 
 // check refuses values that no file could make right.
 func (p *priceFlags) check(fs *pflag.FlagSet) error {
-	if fs.Changed("rate") && !(p.rate >= 0 && p.rate < math.Inf(1)) {
-		return usagef("--rate %v: need dollars an hour, 0 or more", p.rate)
+	if fs.Changed("rate") && !(p.rate >= 0 && p.rate <= pricing.Most) {
+		return usagef("--rate %v: need dollars an hour, 0 or more, at most %g", p.rate, pricing.Most)
 	}
 	if p.region != "" && p.carbon == "" {
 		return usagef("--region %s: which file is it in? Add --carbon FILE, e.g. --carbon configs/carbon.yaml", p.region)
@@ -104,7 +103,7 @@ func show(dir string, p priceFlags, io stdio) error {
 	}
 	fmt.Fprint(io.out, result.Ranking)
 	fmt.Fprintf(io.out, "validation: %s\n", report.Verdict(result.Analysis))
-	fmt.Fprintf(io.out, "\nreport: %s\n", filepath.Join(dir, report.ReportFile))
+	fmt.Fprintf(io.out, "\nreport: %s\nfor a browser: %s\n", filepath.Join(dir, report.ReportFile), filepath.Join(dir, report.PageFile))
 	if result.Analysis.Failed() {
 		return failedError{}
 	}

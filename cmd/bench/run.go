@@ -370,10 +370,7 @@ type kept struct {
 // open returns the store to append to and what is there already.
 func (j *job) open() (*record.Store, kept, error) {
 	if j.fresh {
-		store, err := record.Create(j.dir)
-		if err == nil {
-			err = j.setup.Write(j.dir)
-		}
+		store, err := record.CreateAfter(j.dir, func() error { return j.setup.Write(j.dir) })
 		return store, kept{}, err
 	}
 	store, err := record.Open(j.dir)

@@ -3,15 +3,12 @@ package matrix
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-)
 
-// maxFileBytes bounds what Load reads; a matrix is a few kilobytes.
-const maxFileBytes = 1 << 20
+	"github.com/phasebench/phasebench/internal/plainyaml"
+)
 
 // Load reads the matrix file at path, checks it and fills in defaults.
 //
@@ -20,12 +17,8 @@ const maxFileBytes = 1 << 20
 // is named but not there is such a problem too. A file that cannot be read is
 // reported as the operating system puts it.
 func Load(path string) (*Spec, error) {
-	data, err := readFile(path)
+	data, err := plainyaml.ReadFile(path)
 	if err != nil {
-		var pathErr *os.PathError
-		if errors.As(err, &pathErr) {
-			err = pathErr.Err // without the path, which we put in front
-		}
 		return nil, fmt.Errorf("matrix file %s: %w", path, err)
 	}
 	return parse(path, data, func(file string) error {
@@ -55,14 +48,4 @@ func parse(path string, data []byte, checkFile func(string) error) (*Spec, error
 	hash := sha256.Sum256(data)
 	spec.Path, spec.Hash = path, hex.EncodeToString(hash[:])
 	return &spec, nil
-}
-
-// readFile reads one byte more than is allowed, so that a longer file shows.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 }

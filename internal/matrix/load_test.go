@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/plainyaml"
 )
 
 // minimal is the smallest matrix there is; tests append to it or replace parts.
@@ -205,7 +207,7 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	huge := filepath.Join(t.TempDir(), "huge.yaml")
-	if err := os.WriteFile(huge, []byte(minimal+strings.Repeat("#", maxFileBytes)), 0o644); err != nil {
+	if err := os.WriteFile(huge, []byte(minimal+strings.Repeat("#", plainyaml.MaxBytes)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(huge); err == nil || !strings.HasPrefix(err.Error(), huge+":1:1: the file is larger than") {
@@ -230,7 +232,7 @@ func TestTooMuch(t *testing.T) {
 		}
 	}
 	check("["+strings.Repeat("a, ", maxEntries+1)+"]", "m.yaml:3:9: models: the list has 1001 entries")
-	check("["+strings.Repeat("a, ", maxYAMLTokens)+"]", "m.yaml:3:29996: the file has more than 20000 words")
+	check("["+strings.Repeat("a, ", plainyaml.MaxTokens)+"]", "m.yaml:3:29996: the file has more than 20000 words")
 	check(strings.Repeat("[", 1<<12), "m.yaml:3:25: nested more than 16 levels deep")
 	check("\n"+strings.Repeat(" -", 1<<12), "m.yaml:4:34: nested more than 16 levels deep")
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/phasebench/phasebench/configs"
+	"github.com/phasebench/phasebench/internal/plainyaml"
 )
 
 // Carbon is a carbon file.
@@ -24,9 +25,9 @@ type Region struct {
 
 // LoadCarbon reads the carbon file at path.
 func LoadCarbon(path string) (*Carbon, error) {
-	data, err := os.ReadFile(path)
+	data, err := plainyaml.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return parseCarbon(path, data)
 }
@@ -64,7 +65,7 @@ func parseCarbon(path string, data []byte) (*Carbon, error) {
 		at := fmt.Sprintf("$.regions[%d]", i)
 		seen.add(f, at, r.Name)
 		f.checkSource(at, r.Source)
-		f.checkf(at+".g_per_kwh", r.GPerKWh >= 0, "g_per_kwh must be >= 0")
+		f.amount(at+".g_per_kwh", "g_per_kwh", r.GPerKWh)
 	}
 	_, err = c.RegionNamed("")
 	f.checkf("$.region", err == nil, "%v", err)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/phasebench/phasebench/internal/plainyaml"
 )
 
 // file is a parsed file that collects what is wrong with it.
@@ -21,9 +23,9 @@ type file struct {
 
 // read decodes the file at path as decode does.
 func read(path string, v any) (*file, error) {
-	data, err := os.ReadFile(path)
+	data, err := plainyaml.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return decode(path, data, v)
 }
@@ -32,6 +34,13 @@ func read(path string, v any) (*file, error) {
 // a struct, and refuses what the struct has no place for.
 func decode(path string, data []byte, v any) (*file, error) {
 	f := &file{path: path}
+	if len(data) > plainyaml.MaxBytes {
+		return nil, fmt.Errorf("%s:1:1: the file is larger than %d bytes; some kilobytes are usual", path, plainyaml.MaxBytes)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if at, msg := plainyaml.Refuse(lexer.Tokenize(string(data))); msg != "" {
+		return nil, fmt.Errorf("%s:%d:%d: %s", path, at.Position.Line, at.Position.Column, msg)
+	}
 	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(v)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the file is empty")
@@ -69,6 +78,15 @@ func (f *file) checkf(at string, ok bool, format string, args ...any) {
 		}
 	}
 	f.problems = append(f.problems, fmt.Errorf("%s:%d:%d: %s", f.path, line, col, fmt.Sprintf(format, args...)))
+}
+
+// Most is the largest price, weight or number of tokens that is taken: far above
+// every real one, and what is calculated from it still has a finite value.
+const Most = 1e12
+
+// amount notes a problem at a YAML path unless v is a number from 0 to Most.
+func (f *file) amount(at, name string, v float64) {
+	f.checkf(at, v >= 0 && v <= Most, "%s must be >= 0 and at most %g", name, Most)
 }
 
 // first returns the node a reader would point at: of a mapping its first key.

@@ -95,7 +95,7 @@ func Load(path string) (*Pricing, error) {
 
 func (p *Pricing) check(f *file) {
 	if p.Energy != nil {
-		f.checkf("$.energy.usd_per_kwh", p.Energy.USDPerKWh >= 0, "usd_per_kwh must be >= 0")
+		f.amount("$.energy.usd_per_kwh", "usd_per_kwh", p.Energy.USDPerKWh)
 		f.checkSource("$.energy", p.Energy.Source)
 	}
 	var blends names
@@ -113,7 +113,8 @@ func (p *Pricing) check(f *file) {
 	for i, r := range p.Requests {
 		at := fmt.Sprintf("$.requests[%d]", i)
 		requests.add(f, at, r.Name)
-		f.checkf(at, r.PromptTokens >= 0 && r.GenTokens >= 0, "prompt_tokens and gen_tokens must be >= 0")
+		f.amount(at, "prompt_tokens", float64(r.PromptTokens))
+		f.amount(at, "gen_tokens", float64(r.GenTokens))
 	}
 
 	var tiers names
@@ -122,7 +123,10 @@ func (p *Pricing) check(f *file) {
 		tiers.add(f, at, t.Name)
 		f.checkSource(at, t.Source)
 		t.checkRate(f, at)
-		f.checkf(at+".bought_usd", t.BoughtUSD == nil || *t.BoughtUSD >= 0 && t.Hardware == nil, "bought_usd must be >= 0, and hardware has a price of its own")
+		if t.BoughtUSD != nil {
+			f.amount(at+".bought_usd", "bought_usd", *t.BoughtUSD)
+			f.checkf(at+".bought_usd", t.Hardware == nil, "bought_usd: hardware has a price of its own")
+		}
 		f.checkf(at+".term", slices.Contains([]string{"", "on-demand", "spot", "1yr", "3yr"}, t.Term), "term %q is none of on-demand, spot, 1yr, 3yr", t.Term)
 		for j, pattern := range t.Devices {
 			_, err := path.Match(pattern, "")
@@ -140,11 +144,15 @@ func (t *Tier) checkRate(f *file, at string) {
 	case (t.USDPerHour == nil) == (t.Hardware == nil):
 		f.checkf(at, false, "tier %q needs usd_per_hour or hardware, one of them", t.Name)
 	case t.USDPerHour != nil:
-		f.checkf(at+".usd_per_hour", *t.USDPerHour >= 0, "usd_per_hour must be >= 0")
+		f.amount(at+".usd_per_hour", "usd_per_hour", *t.USDPerHour)
 	default:
 		h := t.Hardware
 		rate, err := econ.AmortizedUSDPerHour(h.PriceUSD, h.LifeYears, h.Utilisation)
 		f.checkf(at+".hardware", err == nil, "%v", err)
+		if err == nil {
+			f.amount(at+".hardware.price_usd", "price_usd", h.PriceUSD)
+			f.amount(at+".hardware", "its price an hour in USD", rate)
+		}
 		t.USDPerHour = &rate
 	}
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxLine is the longest line in bytes that is written or read. A row of
@@ -41,11 +44,27 @@ func (l *lines) append(v any) error {
 	if _, err = l.f.Write(line); err == nil {
 		err = l.f.Sync()
 	}
+	if err == nil {
+		err = l.stillThere()
+	}
 	if err != nil {
 		// Half a line would spoil the next one too.
 		return errors.Join(fmt.Errorf("not kept: %w", err), l.f.Truncate(l.size))
 	}
 	l.size += int64(len(line))
+	return nil
+}
+
+// stillThere finds out whether the file was deleted: what is written to it would
+// be gone when it is closed.
+func (l *lines) stillThere() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(l.f.Fd()), &st); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	if st.Nlink == 0 {
+		return fmt.Errorf("%s was deleted: %w", l.f.Name(), fs.ErrNotExist)
+	}
 	return nil
 }
 

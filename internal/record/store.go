@@ -29,12 +29,20 @@ type Store struct {
 
 // Create starts a run in dir, which is made when missing. It fails with a
 // *LockedError when another process writes there and with an error that wraps
-// fs.ErrExist when dir already holds rows.
+// fs.ErrExist when dir already holds a run.
 func Create(dir string) (*Store, error) {
+	return CreateAfter(dir, func() error { return nil })
+}
+
+// CreateAfter is Create for a run that has more than rows. It calls setUp once
+// nobody else can write to dir and before the file of the rows is made, so that
+// where there is one, everything is: a run that was killed on the way is not
+// there at all, and can be started again.
+func CreateAfter(dir string, setUp func() error) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s, err := open(dir, os.O_CREATE|os.O_EXCL)
+	s, err := open(dir, os.O_CREATE|os.O_EXCL, setUp)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s already holds a run; resume it, or choose another directory: %w", dir, err)
 	}
@@ -57,7 +65,7 @@ func Open(dir string) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, File)); err != nil {
 		return nil, fmt.Errorf("no run to continue: %w", err) // and no lock file left in a mistyped directory
 	}
-	s, err := open(dir, 0)
+	s, err := open(dir, 0, func() error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +75,21 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-func open(dir string, flag int) (*Store, error) {
+func open(dir string, flag int, setUp func() error) (*Store, error) {
 	lock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := openLines(filepath.Join(dir, File), flag)
+	path := filepath.Join(dir, File)
+	if _, there := os.Lstat(path); flag&os.O_EXCL != 0 && there == nil {
+		err = &os.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	} else {
+		err = setUp()
+	}
+	var rows *lines
+	if err == nil {
+		rows, err = openLines(path, flag)
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

@@ -431,3 +431,44 @@ func TestWindowsDone(t *testing.T) {
 		t.Errorf("done %v", done)
 	}
 }
+
+// What a run needs is there before its rows' file is, and is not touched where
+// a run is already.
+func TestCreateAfter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	killed := errors.New("killed while it was set up")
+	if _, err := CreateAfter(dir, func() error { return killed }); !errors.Is(err, killed) {
+		t.Errorf("got %v", err)
+	}
+	calls := 0
+	setUp := func() error {
+		calls++
+		if _, err := os.Stat(filepath.Join(dir, File)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the rows' file is there already: %v", err)
+		}
+		return nil
+	}
+	s, err := CreateAfter(dir, setUp)
+	if err != nil {
+		t.Fatalf("after a start that was killed: %v", err)
+	}
+	s.Close()
+	if _, err := CreateAfter(dir, setUp); !errors.Is(err, fs.ErrExist) || calls != 1 {
+		t.Errorf("over a run: %v, set up %d times", err, calls)
+	}
+}
+
+// Rows written to a file that was deleted are lost, which must not go unnoticed.
+func TestAppendToADeletedFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	s := mustCreate(t, dir)
+	defer s.Close()
+	mustAppend(t, s, row("a", 0, StatusOK))
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	r := row("a", 1, StatusOK)
+	if err := s.Append(&r); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), File+" was deleted") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -41,12 +41,23 @@ func (s Setup) Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	err = os.WriteFile(filepath.Join(dir, matrixFile), s.Matrix, 0o644)
+	err = write(filepath.Join(dir, matrixFile), s.Matrix)
 	if s.Pricing != nil {
-		err = errors.Join(err, os.WriteFile(filepath.Join(dir, pricingFile), s.Pricing, 0o644))
+		err = errors.Join(err, write(filepath.Join(dir, pricingFile), s.Pricing))
 	}
 	// Last, since a folder with a setup is taken as complete.
-	return errors.Join(err, os.WriteFile(filepath.Join(dir, setupFile), append(data, '\n'), 0o644))
+	return errors.Join(err, write(filepath.Join(dir, setupFile), append(data, '\n')))
+}
+
+// write returns when the file is on the disk: rows that outlive a power cut are
+// worth nothing without what they were measured for.
+func write(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // Read reads the setup of the run in dir.
