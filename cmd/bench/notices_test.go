@@ -116,6 +116,7 @@ func licenceIn(t *testing.T, file, text string) string {
 		"MIT":          "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated",
 		"Apache-2.0":   "Apache License Version 2.0, January 2004",
 		"BSD-3-Clause": "may be used to endorse or promote products derived from this software without specific prior written permission",
+		"BSD-2-Clause": "other materials provided with the distribution. THIS SOFTWARE",
 		"OFL-1.1":      "SIL OPEN FONT LICENSE Version 1.1",
 		"CC-BY-4.0":    "Creative Commons Attribution 4.0 International",
 		"FTL":          "your choice of exactly one of the following two licenses: * The FreeType License",

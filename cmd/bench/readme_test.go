@@ -186,7 +186,7 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 
 // runFiles look like files of the repository but are those of a run's folder,
 // which TestReadmeCommands looks at.
-var runFiles = []string{"report.md", "matrix.yaml", "pricing.yaml", "kv_cache_analysis/", "tables/"}
+var runFiles = []string{"report.md", "report.html", "plots/", "matrix.yaml", "pricing.yaml", "kv_cache_analysis/", "tables/"}
 
 // usages returns what all commands and scripts say about their flags.
 func usages(t *testing.T) string {

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/record"
 )
@@ -74,16 +76,16 @@ func (w *author) failures() *analyze.Table {
 	t := &analyze.Table{Title: "Failure modes", Columns: []analyze.Column{
 		{Name: "failure", Title: "what goes wrong"}, {Name: "symptom", Title: "how it shows"}, {Name: "seen", Title: "in this run"}, {Name: "remedy", Title: "what to do"},
 	}}
-	skips := func(kind record.SkipKind) string { return w.reasons(record.StatusSkipped, string(kind)) }
-	errors := func(kinds ...string) string { return w.reasons(record.StatusError, kinds...) }
+	skips := func(kind record.SkipKind) string { return w.reasons(ended{record.StatusSkipped, string(kind)}) }
+	failed := func(kind string) ended { return ended{record.StatusError, kind} }
 	t.Add("the device is not there", "rows are skipped", skips(record.SkipDevice), "build with the device's backend; ./bench doctor says what is missing")
-	t.Add("weights and cache do not fit", "rows are skipped, or fail for memory", both(skips(record.SkipMemory), errors("memory")), "a shorter context, a smaller cache type, a model with fewer KV heads")
+	t.Add("weights and cache do not fit", "rows are skipped, or fail for memory", w.reasons(ended{record.StatusSkipped, string(record.SkipMemory)}, failed("memory")), "a shorter context, a smaller cache type, a model with fewer KV heads")
 	t.Add("the context exceeds the model's positions", "rows are skipped", skips(record.SkipPositions), "shorter scenarios for this model")
-	t.Add("the worker dies", "error rows with a signal or exit code", errors("signal", "exit"), "read the last lines of its standard error in the row; --resume runs the cell again")
-	t.Add("a row hangs", "error rows after a time-out", errors("timeout"), "a longer time-out, or smaller cells")
-	t.Add("the engine refuses the work", "error rows with its message", errors("engine", "input"), "what the message says")
+	t.Add("the worker dies", "error rows with a signal or exit code", w.reasons(failed("signal"), failed("exit")), "read the last lines of its standard error in the row; --resume runs the cell again")
+	t.Add("a row hangs", "error rows after a time-out", w.reasons(failed("timeout")), "a longer time-out, or smaller cells")
+	t.Add("the engine refuses the work", "error rows with its message", w.reasons(failed("engine"), failed("input")), "what the message says")
 	t.Add("clocks are held back", "rows get slower, throttle reasons, heat", w.outcomes("throttling", "temperature", "degradation"), "better cooling, a fixed clock, pauses between rows")
-	t.Add("the first request is slow", "high first latency of a process", firstOr(w.firstRequest(), "not measured: it takes warm-up rows"), "warm up before taking requests")
+	t.Add("the first request is slow", "high first latency of a process", cmp.Or(w.firstRequest(), "not measured: it takes warm-up rows"), "warm up before taking requests")
 	t.Add("single steps stall", "spikes in the time between tokens", w.stalls(), "contexts that cross fewer multiples of 256 positions; look at the step latencies")
 	t.Add("others use the device", "noise, other memory in use", w.outcomes("foreign processes"), "stop them, or run alone")
 	t.Add("a phase is too short for the power sensor", "joules are missing", w.unpowered(), "energy windows: energy in the matrix")
@@ -91,32 +93,21 @@ func (w *author) failures() *analyze.Table {
 	return t
 }
 
-func firstOr(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-func both(a, b string) string {
-	if a == b {
-		return a
-	}
-	return a + "; " + b
+// ended is one way in which rows end without figures.
+type ended struct {
+	status record.Status
+	kind   string
 }
 
 // reasons says how many rows ended so, and why.
-func (w *author) reasons(status record.Status, kinds ...string) string {
+func (w *author) reasons(ways ...ended) string {
 	var out []string
 	for _, r := range w.a.Accounting.Reasons {
-		if r.Status == status && slices.Contains(kinds, r.Kind) {
+		if slices.Contains(ways, ended{r.Status, r.Kind}) {
 			out = append(out, fmt.Sprintf("%s: %s", count(r.Rows, "row"), r.Text))
 		}
 	}
-	if len(out) == 0 {
-		return "no row"
-	}
-	return list(out)
+	return cmp.Or(list(out), "no row")
 }
 
 // outcomes says how checks ended.
@@ -149,7 +140,7 @@ func (w *author) unpowered() string {
 func (w *author) memoryEnds() string {
 	var out []string
 	for _, e := range w.rows(crossoverTable) {
-		if e.text("limit") == "memory" {
+		if e.text("limit") == string(econ.LimitMemory) {
 			out = append(out, fmt.Sprintf("%s beyond %s tokens", e.text("model"), e.shown("longest_tokens")))
 		}
 	}

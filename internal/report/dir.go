@@ -48,43 +48,52 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 // FromDir analyses the rows of a run directory and writes the tables, the plots
-// and both reports beside them, in place of earlier ones. It only reads the rows, so
-// it may be called while the run goes on. A *ConfigError means that nothing
-// was read or written.
+// and both reports beside them, in place of earlier ones. It only reads the
+// rows, so it may be called while the run goes on. A *ConfigError means that
+// nothing was read or written.
 func FromDir(dir string, opts Options) (*Result, error) {
-	how, err := opts.load()
-	if err != nil {
-		return nil, &ConfigError{err}
-	}
-	rows, problems, err := record.Read(filepath.Join(dir, record.File))
+	a, from, err := analysis(dir, opts)
 	if err != nil {
 		return nil, err
-	}
-	rows, doubles := record.Latest(rows)
-	env, err := environment(dir)
-	if err != nil {
-		problems = append(problems, err)
-	}
-	how.KV = beside(dir, record.KVFile, record.ReadKV, &problems)
-	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
-	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
-	how.DeviceBytes = deviceBytes(env)
-	from := Origin{Environment: env, Files: hashes(dir)}
-	if from.Power, err = plots.ReadPower(filepath.Join(dir, power.File)); err != nil {
-		problems = append(problems, err)
-	}
-	a, err := analyze.Analyze(rows, how)
-	if err != nil {
-		return nil, &ConfigError{err}
-	}
-	for _, problem := range append(problems, doubles...) {
-		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
 	}
 	files, err := Write(dir, a, from)
 	if err != nil {
 		return nil, err
 	}
 	return &Result{Analysis: a, Files: files, Ranking: Rankings(a)}, nil
+}
+
+// analysis analyses the rows of a run directory.
+func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
+	var from Origin
+	how, err := opts.load()
+	if err != nil {
+		return nil, from, &ConfigError{err}
+	}
+	rows, problems, err := record.Read(filepath.Join(dir, record.File))
+	if err != nil {
+		return nil, from, err
+	}
+	rows, doubles := record.Latest(rows)
+	from.Files = hashes(dir)
+	if from.Environment, err = environment(dir); err != nil {
+		problems = append(problems, err)
+	}
+	if from.Power, err = plots.ReadPower(filepath.Join(dir, power.File)); err != nil {
+		problems = append(problems, err)
+	}
+	how.KV = beside(dir, record.KVFile, record.ReadKV, &problems)
+	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
+	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
+	how.DeviceBytes = deviceBytes(from.Environment)
+	a, err := analyze.Analyze(rows, how)
+	if err != nil {
+		return nil, from, &ConfigError{err}
+	}
+	for _, problem := range append(problems, doubles...) {
+		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
+	}
+	return a, from, nil
 }
 
 // beside reads a file that may be beside the rows; without it the rows still

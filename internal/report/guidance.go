@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/analyze"
 )
 
@@ -26,12 +28,14 @@ func (w *author) habits() []string {
 	if span := between(w.rows("tables/uncached"), "cost_ratio", " times"); span != "" {
 		out = append(out, fmt.Sprintf("Keep the KV cache: decoding without it costs %s as much here.", span))
 	}
-	out = append(out, w.firstRequest())
+	if t := w.firstRequest(); t != "" {
+		out = append(out, "Warm up before taking requests: "+t)
+	}
 	if t := w.blendSpread(); t != "" {
 		out = append(out, "Name the blend with every $/1M. "+t)
 	}
 	if c, ok := w.check("temperature"); ok && c.Outcome != analyze.Untested {
-		out = append(out, fmt.Sprintf("Watch the temperature: %s, it %s.", c.Rule, c.Result))
+		out = append(out, fmt.Sprintf("Watch the temperature: that %s %s.", c.Rule, c.Result))
 	}
 	return append(out, "Do not take these speeds to other hardware: a tier that belongs to another machine is a scenario here.")
 }
@@ -49,7 +53,7 @@ func (w *author) firstRequest() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return "Warm up before taking requests: beyond later ones of its kind, the first of a process took in " + strings.Join(parts, " and in ") + " more."
+	return "beyond later ones of its kind, the first of a process took in " + strings.Join(parts, " and in ") + " more."
 }
 
 // check returns the check of that name.
@@ -110,9 +114,17 @@ func (w *author) longContext() string {
 	}
 	if _, most, ok := extremes(w.rows(crossoverTable), "longest_tokens"); ok {
 		out += fmt.Sprintf(" The longest context that fits the device is that of %s with a %s cache: %s tokens, ended by %s.",
-			most.text("model"), cacheTypes(most), most.shown("longest_tokens"), most.text("limit"))
+			most.text("model"), cacheTypes(most), most.shown("longest_tokens"), endedBy(most))
 	}
 	return out
+}
+
+// endedBy says what ends the longest context.
+func endedBy(e entry) string {
+	if e.text("limit") == string(econ.LimitPositions) {
+		return "the model's positions"
+	}
+	return "the device's memory"
 }
 
 func (w *author) buyOrRent() string {
@@ -149,17 +161,14 @@ func (w *author) checklist() []string {
 		var fits []string
 		for _, e := range rows {
 			if _, ok := e.number("longest_tokens"); ok {
-				fits = append(fits, fmt.Sprintf("%s %s tokens (%s cache, ended by %s)", e.text("model"), e.shown("longest_tokens"), cacheTypes(e), e.text("limit")))
+				fits = append(fits, fmt.Sprintf("%s %s tokens (%s cache, ended by %s)", e.text("model"), e.shown("longest_tokens"), cacheTypes(e), endedBy(e)))
 			}
 		}
 		if len(fits) > 0 {
 			memory = "Set the longest context to what fits, one sequence: " + strings.Join(fits, "; ") + "."
 		}
 	}
-	warm := w.firstRequest()
-	if warm == "" {
-		warm = "Warm up before taking requests: what the first costs more was not measured here."
-	}
+	warm := "Warm up before taking requests: " + cmp.Or(w.firstRequest(), "what the first costs more was not measured here.")
 	graphs := "Measure with CUDA graphs and without: no pair of backends shows their effect here."
 	if rows := w.rows("tables/graphs_speedup"); len(rows) > 0 {
 		if span := between(rows, "decode_speedup", " times"); span != "" {

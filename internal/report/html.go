@@ -78,6 +78,7 @@ func image(svg []byte) template.HTML { return template.HTML(svg) }
 
 // grid is a table as a page shows it.
 type grid struct {
+	Many bool // too many rows to show all at once
 	Head []gridHead
 	Rows [][]gridCell
 }
@@ -94,13 +95,20 @@ type gridCell struct {
 	Marks []warning // that touch the row
 }
 
-// longText is the number of letters from which a cell is broken into lines.
-const longText = 36
+// The numbers of letters from which a cell is broken into lines, and into
+// longer ones.
+const (
+	longText     = 36
+	veryLongText = 100
+)
+
+// manyRows is the number of rows from which a table scrolls in its own box.
+const manyRows = 20
 
 // Grid returns the table without columns that say nothing.
 func (b *tableBlock) Grid() grid {
 	t := b.ForPeople()
-	var g grid
+	g := grid{Many: len(t.Rows) > manyRows}
 	for i, c := range t.Columns {
 		g.Head = append(g.Head, gridHead{c.Name, title(c), c.Unit, numeric(t, i)})
 	}
@@ -127,6 +135,8 @@ func gridCellOf(cell any, c analyze.Column, number bool) gridCell {
 		out.Class, out.Sort = "num", exact(cell)
 	case c.Name == "outcome":
 		out.Class = strings.ReplaceAll(out.Text, " ", "-")
+	case len(out.Text) >= veryLongText:
+		out.Class = "long very"
 	case len(out.Text) >= longText:
 		out.Class = "long"
 	default:

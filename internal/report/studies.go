@@ -147,7 +147,7 @@ func (w *author) payback() string {
 	if !ok {
 		return "At 10 million chat requests a month buying pays back in none of these."
 	}
-	return fmt.Sprintf("At 10 million chat requests a month buying pays back soonest, in %s months, for %s: %s against renting at %s. In %d of %d comparisons it never does.",
+	return fmt.Sprintf("At 10 million chat requests a month buying pays back soonest, in %s months, for %s: bought at %s, against renting at %s. It never does in %d of %d comparisons.",
 		least.shown("months_10m"), least.config(), least.text("bought"), least.text("rented"), never, len(rows))
 }
 
