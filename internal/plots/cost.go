@@ -78,7 +78,7 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 			model, of, scenariosOf(configs)),
 	}
 	if len(unpriced) > 0 {
-		f.notes = append(f.notes, "Without such a price: "+strings.Join(unpriced, ", ")+".")
+		f.notes = append(f.notes, "Left out, without a price of this kind: "+strings.Join(unpriced, ", ")+".")
 	}
 	return f, nil
 }

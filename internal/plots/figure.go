@@ -189,7 +189,7 @@ func (f *figure) draw(c draw.Canvas) {
 		k.draw(c, vg.Point{X: c.Min.X + x, Y: top - legendHeight*(vg.Length(row)+0.6)})
 	})
 
-	tiles := draw.Tiles{Rows: len(f.tiles), Cols: len(f.tiles[0]), PadX: 18, PadY: 10}
+	tiles := draw.Tiles{Rows: len(f.tiles), Cols: len(f.tiles[0]), PadX: 26, PadY: 10}
 	area := draw.Crop(c, 0, 0, 0, -f.headHeight())
 	for i, row := range plot.Align(f.tiles, tiles, area) {
 		for j, place := range row {

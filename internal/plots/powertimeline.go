@@ -30,8 +30,7 @@ func powerTimeline(in *input) ([]*figure, error) {
 	if len(in.power) == 0 {
 		return nil, noData("needs power samples of the run, which power_samples.jsonl has where power can be read")
 	}
-	spans := in.phaseSpans()
-	samples, device := samplesOf(in.power, spans)
+	spans, samples := sampled(in.phaseSpans(), in.power)
 	if len(samples) == 0 {
 		return nil, noData("needs rows that ran while power was sampled, on the device that was")
 	}
@@ -68,7 +67,7 @@ func powerTimeline(in *input) ([]*figure, error) {
 		{label: "sample", line: ptr(solid(ink, 1.2)), marker: ptr(sampleMark)},
 		{label: "prefill", box: bandColor(true)}, {label: "decode", box: bandColor(false)},
 	}
-	what := "Of " + device
+	what := "Of " + spans[0].group.Device
 	if len(names) > 3 {
 		names = append(names[:3], fmt.Sprintf("and %d more cells", len(names)-3))
 	}
@@ -148,23 +147,17 @@ func (in *input) lastStart() int64 {
 	return latest
 }
 
-// samplesOf returns the samples of the device that ran the rows, and its name:
-// of a GPU where any row ran on one and it was sampled, else of the CPU.
-func samplesOf(samples []PowerSample, spans []phaseSpan) (of []PowerSample, device string) {
+// sampled keeps the phases that ran on one kind of device and the samples of it:
+// of a GPU where any ran on one and it was sampled, else of the CPU.
+func sampled(spans []phaseSpan, samples []PowerSample) ([]phaseSpan, []PowerSample) {
 	for _, kind := range []string{"gpu", "cpu"} {
-		i := slices.IndexFunc(spans, func(s phaseSpan) bool { return s.group.DeviceKind == kind })
-		j := slices.IndexFunc(samples, func(s PowerSample) bool { return (s.GPU != "") == (kind == "gpu") })
-		if i < 0 || j < 0 {
-			continue
+		there := slices.DeleteFunc(slices.Clone(spans), func(s phaseSpan) bool { return s.group.DeviceKind != kind })
+		i := slices.IndexFunc(samples, func(s PowerSample) bool { return (s.GPU != "") == (kind == "gpu") })
+		if len(there) > 0 && i >= 0 {
+			return there, slices.DeleteFunc(slices.Clone(samples), func(s PowerSample) bool { return s.GPU != samples[i].GPU })
 		}
-		for _, s := range samples {
-			if s.GPU == samples[j].GPU {
-				of = append(of, s)
-			}
-		}
-		return of, spans[i].group.Device
 	}
-	return nil, ""
+	return nil, nil
 }
 
 // busiest returns the start of the stretch in which most samples fall into the
