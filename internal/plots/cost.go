@@ -14,12 +14,14 @@ import (
 
 const noPrice = noData("needs a price: --rate, or a tier of the pricing file that owns the device or is its scenario")
 
+const noCost = noData("needs prices above 0: what costs nothing cannot be drawn")
+
 // phaseCost draws dollars of both phases, one figure a model.
 func phaseCost(in *input) ([]*figure, error) {
 	var out []*figure
+	why := noPrice
 	for _, model := range in.models {
 		f, err := in.phaseCostOf(model)
-		var why noData
 		if errors.As(err, &why) {
 			continue
 		}
@@ -29,7 +31,7 @@ func phaseCost(in *input) ([]*figure, error) {
 		out = append(out, f)
 	}
 	if len(out) == 0 {
-		return nil, noPrice
+		return nil, why
 	}
 	return out, nil
 }
@@ -56,6 +58,9 @@ func (in *input) phaseCostOf(model string) (*figure, error) {
 			usd, err := in.PhaseCost(prices[i], phase.rate(c), energy)
 			if err != nil {
 				return nil, err
+			}
+			if !(usd.Value > 0) {
+				return nil, noCost
 			}
 			lo, hi := bounds(usd)
 			row := bar{value: usd.Value, lo: lo, hi: hi, color: in.look(c.ConfigKey).color}
@@ -174,7 +179,7 @@ func tierComparison(in *input) ([]*figure, error) {
 		labels = append(labels, plot.Tick{Value: float64(len(tiers) - 1 - row), Label: t.label})
 	}
 	if !(values.values.lo > 0) {
-		return nil, noData("needs prices above 0")
+		return nil, noCost
 	}
 	shown, ends := values.within(maxReach)
 	setLog(&p.X, shown.times(1.25), dollars)

@@ -316,3 +316,32 @@ func TestNames(t *testing.T) {
 		t.Errorf("names %v, want %v", got, want)
 	}
 }
+
+// A machine that costs nothing is a price too, of which a bar or a point on a
+// log axis cannot be drawn.
+func TestFree(t *testing.T) {
+	r := newRun(t)
+	r.options.RateUSDPerHour, r.options.Windows = new(float64), nil
+	got := skipped(r.draw(t))
+	for _, name := range []string{"phase_cost_bar", "cost_tier_comparison"} {
+		if !strings.Contains(got[name], "above 0") {
+			t.Errorf("%s: skipped for %q, want a price above 0", name, got[name])
+		}
+	}
+}
+
+// Variants of a backend stand beside it under names of their own.
+func TestVariants(t *testing.T) {
+	r := newRun(t)
+	for _, row := range slices.Clone(r.rows) {
+		if row.Backend == "gpu" && row.Scenario == "short" {
+			row.CellID, row.Batch, row.StartNs = row.CellID+"b8", 8, 0
+			r.rows = append(r.rows, row)
+		}
+	}
+	for _, p := range r.draw(t) {
+		if slices.Contains([]string{"phase_cost_bar_small", "decode_tok_s", "energy_heatmap"}, p.Name) && !strings.Contains(string(p.SVG), "batch 8") {
+			t.Errorf("%s: does not name the variant", p.Name)
+		}
+	}
+}

@@ -25,7 +25,9 @@ func roofline(in *input) ([]*figure, error) {
 	if len(f.tiles[0]) == 0 {
 		return nil, noData("needs the ceilings of the device, measured before the rows, and the bytes and weights a token of the model takes, which the first row of a launch carries")
 	}
-	f.legend = legend(in.models, drawn, func(name string) key { return markerKey(name, look{color: faint, shape: in.model[name].shape}.marker(false)) })
+	f.legend = legend(in.models, drawn, func(name string) key {
+		return markerKey(name, look{color: faint, shape: in.model[name].shape}.marker(false))
+	})
 	f.legend = append(f.legend, legend(in.backends, drawn, func(name string) key { return key{label: name, box: in.backend[name].color} })...)
 	for i, c := range in.memoryCeilings() {
 		f.legend = append(f.legend, lineKey(c.label, ceilingLine(i)))
