@@ -15,14 +15,12 @@ import (
 func (w *author) reproduce(s *Section) {
 	var lines []string
 	e := w.from.Environment
-	if e != nil {
-		for _, session := range e.Sessions {
-			var words []string
-			for _, word := range session.CommandLine {
-				words = append(words, shellQuote(word))
-			}
-			lines = append(lines, strings.Join(words, " "))
+	if e != nil && len(e.Sessions) > 0 { // later ones resumed the first
+		var words []string
+		for _, word := range e.Sessions[0].CommandLine {
+			words = append(words, shellQuote(word))
 		}
+		lines = append(lines, strings.Join(words, " "))
 	}
 	s.add(Block{Code: strings.Join(append(lines, "./bench analyze DIR     # this folder: tables, plots and reports again, from raw_measurements.jsonl"), "\n")})
 	var items []string
