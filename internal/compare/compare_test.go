@@ -256,11 +256,13 @@ func TestNotes(t *testing.T) {
 		}
 	}).run("b")
 	a.Env, b.Env = &environ.Environment{ConfigHash: "1"}, &environ.Environment{ConfigHash: "2"}
+	load := 3.1
+	b.Env.PhysicalCores, b.Env.LoadAverage = 2, &load
 	a.Problems = []error{errors.New("a torn row")}
 	notes := strings.Join(mustCompare(t, sidesOf(a, b), Options{}).Footnotes(), "\n")
 	for _, want := range []string{
 		"differs in engine: 1 > 2 (all cells)", "differs in device: X > Y (1 of 3 cells)", "differs in engine environment: none > K=1 (all cells)",
-		`configuration was "1", is "2"`, "sampled other tokens from the same prompt in all cells", "a torn row",
+		`configuration was "1", is "2"`, "sampled other tokens from the same prompt in all cells", "a torn row", "b: load 3.1 on 2 cores when it began",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("nothing says %q in\n%s", want, notes)
@@ -302,6 +304,33 @@ func TestSides(t *testing.T) {
 	}
 	if _, err := Compare([]*Side{{Run: both, Backend: "b"}, {Run: both, Backend: "none"}}, Options{}); err == nil || !strings.Contains(err.Error(), `no measured row of backend "none"`) {
 		t.Error(err)
+	}
+}
+
+// Tables name the new side where there are several, and backends where they are
+// not the sides.
+func TestTables(t *testing.T) {
+	titles := func(r *Result) (out []string) {
+		for _, c := range r.Tables([]string{"decode"})[0].ForPeople().Columns {
+			out = append(out, c.Title+c.Unit)
+		}
+		return out
+	}
+	one := mustCompare(t, sidesOf(usual.run("a"), usual.run("b")), Options{})
+	if got := titles(one); !slices.Equal(got[3:7], []string{"oldtok/s", "newtok/s", "old TPOTms", "new TPOTms"}) || slices.Contains(got, "new") {
+		t.Errorf("columns %q", got)
+	}
+	if tables := one.Tables(nil); len(tables) != 2 || len(tables[0].Rows) != 4 || len(one.Flat().Rows) != 12+4 {
+		t.Errorf("%d tables", len(tables))
+	}
+	if got := titles(mustCompare(t, sidesOf(usual.run("a"), usual.run("b"), usual.run("c")), Options{})); got[0] != "new" {
+		t.Errorf("columns %q", got)
+	}
+	both := mustCompare(t, []*Side{{Run: usual.run("a"), Backend: "b"}, {Run: usual.run("b"), Backend: "b"}}, Options{})
+	for _, c := range both.Tables(nil)[0].ForPeople().Columns {
+		if c.Name == "backend" {
+			t.Error("the backend is in the table, and it is the side")
+		}
 	}
 }
 

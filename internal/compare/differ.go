@@ -156,7 +156,23 @@ func (r *Result) note(old, with *Side, pairs []*pair) {
 		for _, problem := range s.Problems {
 			add("%v", problem)
 		}
+		if load := s.loaded(); load != "" {
+			add("%s: %s when it began: other work, or the run before it, may have slowed its rows on the CPU", s.Name, load)
+		}
 	}
+}
+
+// loaded returns the load of a machine that had more to do than half its cores
+// could, before the run; "" for none.
+func (r *Run) loaded() string {
+	if r.Env == nil || r.Env.LoadAverage == nil {
+		return ""
+	}
+	cores := cmp.Or(r.Env.PhysicalCores, r.Env.LogicalCores)
+	if cores == 0 || *r.Env.LoadAverage <= float64(cores)/2 {
+		return ""
+	}
+	return fmt.Sprintf("load %.2g on %d cores", *r.Env.LoadAverage, cores)
 }
 
 func cellsOf(n, of int) string {

@@ -155,7 +155,9 @@ func TestDevices(t *testing.T) {
 		{`"gpu_info": "", "cpu_info": "C", "backends": "BLAS"`, "blas", "C", "cpu"},
 		{`"cpu_info": "C"`, "cpu", "C", "cpu"},
 	} {
-		of := func(line string) string { return strings.Replace(line, `"gpu_info": "H", "backends": "CUDA"`, tc.fields, 1) }
+		of := func(line string) string {
+			return strings.Replace(line, `"gpu_info": "H", "backends": "CUDA"`, tc.fields, 1)
+		}
 		r := mustRead(t, Options{}, file(t, "x.jsonl", of(pp(16, ""))+of(tg(4, 16, "")))).Rows[0]
 		if r.Backend != tc.backend || r.Device != tc.device || r.DeviceKind != tc.kind {
 			t.Errorf("%s: %q on %q of kind %q", tc.fields, r.Backend, r.Device, r.DeviceKind)
