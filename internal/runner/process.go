@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -166,6 +167,8 @@ func (p *process) end(cause error) *Death {
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		d.Signal = unix.SignalName(ws.Signal())
 	}
+	word, signal := p.stderr.LastWord()
+	d.LastWord, d.Signal = word, cmp.Or(d.Signal, signal)
 	return d
 }
 

@@ -87,6 +87,16 @@ func misbehave(mode string, conn *os.File) {
 		signal.Reset(syscall.SIGTERM)
 		syscall.Kill(os.Getpid(), syscall.SIGTERM)
 		time.Sleep(time.Minute)
+	case "engine aborts": // as C code does on a thread of its own
+		fmt.Fprintln(os.Stderr, "GGML_ASSERT(y) failed")
+		syscall.Kill(os.Getpid(), syscall.SIGABRT)
+		time.Sleep(time.Minute)
+	case "segfault":
+		fmt.Fprintln(os.Stderr, "all is well")
+		syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		time.Sleep(time.Minute)
+	case "panic":
+		panic("it broke")
 	case "exit":
 		fmt.Println("printed to stdout")
 		os.Exit(3)
@@ -160,7 +170,7 @@ func TestProcesses(t *testing.T) {
 
 func TestProcessDeaths(t *testing.T) {
 	const retried = "0 m cpu a f16/0: ok\n0 m cpu a f16/1: error %s\n0 m cpu a f16/1: ok\n0 m cpu a f16/2: ok"
-	three := 3
+	two, three := 2, 3
 	for _, tc := range []struct {
 		mode    string
 		timeout time.Duration
@@ -168,6 +178,9 @@ func TestProcessDeaths(t *testing.T) {
 	}{
 		{"kill", 0, record.Error{Kind: "signal", Signal: "SIGKILL", Message: "died by SIGKILL"}},
 		{"abort", 0, record.Error{Kind: "signal", Signal: "SIGTERM", Message: "died by SIGTERM: GGML_ASSERT(x) failed"}},
+		{"engine aborts", 0, record.Error{Kind: "signal", Signal: "SIGABRT", Message: "died by SIGABRT: GGML_ASSERT(y) failed"}},
+		{"segfault", 0, record.Error{Kind: "signal", Signal: "SIGSEGV", Message: "died by SIGSEGV: SIGSEGV: segmentation violation"}},
+		{"panic", 0, record.Error{Kind: "exit", ExitCode: &two, Message: "exited with code 2: panic: it broke"}},
 		{"exit", 0, record.Error{Kind: "exit", ExitCode: &three, Message: "exited with code 3: printed to stdout"}},
 		{"hang", 300 * tick, record.Error{Kind: "timeout", Signal: "SIGTERM", Message: "no reply within 300ms; it was ended and died by SIGTERM"}},
 		{"hang deaf", 300 * tick, record.Error{Kind: "timeout", Signal: "SIGKILL", Message: "no reply within 300ms; it was ended and died by SIGKILL"}},
@@ -339,6 +352,18 @@ func TestTail(t *testing.T) {
 	want := []string{"ab", "c", strings.Repeat("x", tailWidth), "\uFFFD"}
 	if got := tl.Lines(); !slices.Equal(got, want) {
 		t.Errorf("got %.40q", got)
+	}
+}
+
+// The traces of a crash must not push out why it happened.
+func TestTailOfACrash(t *testing.T) {
+	var tl tail
+	trace := strings.Repeat("goroutine 1 [running]:\n", 100)
+	fmt.Fprint(&tl, "before\n", "SIGSEGV: segmentation violation\n", "PC=0x1\n", trace, "SIGABRT: abort\n", "gs 0x0\n")
+	got := tl.Lines()
+	word, sig := tl.LastWord()
+	if len(got) != 1+crashLines || got[0] != "before" || got[2] != "PC=0x1" || word != "SIGSEGV: segmentation violation" || sig != "SIGSEGV" {
+		t.Errorf("%d lines %q, the last word %q of %q", len(got), got, word, sig)
 	}
 }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,9 +38,10 @@ type Worker interface {
 
 // Death says how a worker's process ended.
 type Death struct {
-	Signal     string   // e.g. "SIGKILL"; empty when it exited
+	Signal     string   // e.g. "SIGKILL"; empty when it exited for another reason
 	ExitCode   int      // when it exited
-	StderrTail []string // its last lines
+	StderrTail []string // its last lines; of a crash the first
+	LastWord   string   // the line among them that says most; the last if empty
 	Cause      error    // why the parent ended it; nil when it died by itself
 }
 
@@ -52,7 +54,7 @@ func (d *Death) Error() string {
 	case d.Cause != nil:
 		return fmt.Sprintf("%v; it was ended and %s", d.Cause, how)
 	case len(d.StderrTail) > 0: // its own last word says more than a signal's name
-		return how + ": " + d.StderrTail[len(d.StderrTail)-1]
+		return how + ": " + cmp.Or(d.LastWord, d.StderrTail[len(d.StderrTail)-1])
 	case d.Signal == "SIGKILL":
 		return how + ", as the kernel does when memory runs out (dmesg would say so)"
 	}
