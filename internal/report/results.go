@@ -148,7 +148,6 @@ func (w *author) uncached(s *Section) {
 		w.lack(s, "tables/uncached")
 		return
 	}
-	s.heading("Decode without the KV cache")
 	w.table(s, "tables/uncached")
 	s.textf("Evaluating the whole sequence at every step costs %s as much as decoding with the cache.", between(w.rows("tables/uncached"), "cost_ratio", " times"))
 	w.figure(s, "cached_vs_uncached")

@@ -69,9 +69,7 @@ func (w *author) graphs(s *Section) {
 		w.table(s, "tables/graphs_speedup_by_scenario")
 		w.table(s, "tables/graphs_capture")
 	}
-	s.heading("One-time costs")
 	w.table(s, "tables/one_time")
-	s.heading("How much of the device is used")
 	w.table(s, "tables/roofline")
 	w.figure(s, "roofline")
 	if len(w.rows("tables/device_time")) > 0 {

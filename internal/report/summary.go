@@ -27,7 +27,8 @@ func (w *author) summary(s *Section) {
 	}
 	for i, r := range a.Rankings {
 		if i == 0 {
-			s.add(Block{Lead: verdict(r, a.Blend.Name)})
+			s.add(Block{Lead: answer(r, a.Blend.Name)})
+			s.text(caveats(r))
 		} else {
 			s.text(verdict(r, a.Blend.Name))
 		}

@@ -13,33 +13,40 @@ const noOwnRate = "No measured device has a price of its own, so there is no own
 // verdict says in words what a ranking shows, and no more: what is cheapest, by
 // how much and how sure that is.
 func verdict(r *analyze.Ranking, blend string) string {
+	return strings.Join(nonEmpty(answer(r, blend), caveats(r)), " ")
+}
+
+// answer says what is cheapest and by how much.
+func answer(r *analyze.Ranking, blend string) string {
 	best := r.Entries[0]
-	var s strings.Builder
-	if r.Own {
-		s.WriteString("At each device's own rate, ")
-	} else {
-		fmt.Fprintf(&s, "Scenario: at the %s rate of $%g/h, which belongs to other hardware than was measured, ", r.Price.Tier, r.Price.USDPerHour)
+	at := "At each device's own rate, "
+	if !r.Own {
+		at = fmt.Sprintf("Scenario: at the %s rate of $%g/h, which belongs to other hardware than was measured, ", r.Price.Tier, r.Price.USDPerHour)
 	}
 	amount := dollars(best.Cost.Blend.TotalUSD())
 	if i := best.Cost.BlendCI; i != nil {
 		amount += " ± " + significant(i.Half, 2)
 	}
-	if len(r.Entries) == 1 {
-		fmt.Fprintf(&s, "%s costs %s per million tokens of the %s blend", best.ConfigKey, amount, blend)
-	} else {
-		fmt.Fprintf(&s, "the cheapest of %d configurations is %s: %s per million tokens of the %s blend", len(r.Entries), best.ConfigKey, amount, blend)
-	}
+	what := "machine time only"
 	if r.ByTotal {
-		s.WriteString(", infra and energy.")
-	} else {
-		s.WriteString(", machine time only.")
+		what = "infra and energy"
 	}
-	s.WriteString(distance(r))
-	if n := len(r.NoEnergy); n > 0 {
-		fmt.Fprintf(&s, " Not in this order, since their energy was not measured: %s.", configNames(r.NoEnergy))
+	if len(r.Entries) == 1 {
+		return at + fmt.Sprintf("%s costs %s per million tokens of the %s blend, %s.", best.ConfigKey, amount, blend, what)
+	}
+	return at + fmt.Sprintf("the cheapest of %d configurations is %s: %s per million tokens of the %s blend, %s.", len(r.Entries), best.ConfigKey, amount, blend, what) + distance(r)
+}
+
+// caveats says what the order rests on and how sure it is; "" when there is
+// nothing to add.
+func caveats(r *analyze.Ranking) string {
+	var out []string
+	best := r.Entries[0]
+	if len(r.NoEnergy) > 0 {
+		out = append(out, fmt.Sprintf("Not in this order, since their energy was not measured: %s.", configNames(r.NoEnergy)))
 	}
 	if basis := best.Basis(); r.ByTotal && basis != "" {
-		fmt.Fprintf(&s, " The energy of %s was measured in some scenarios and counts for the others at the mean power of those (%s).", best.ConfigKey, basis)
+		out = append(out, fmt.Sprintf("The energy of %s was measured in some scenarios and counts for the others at the mean power of those (%s).", best.ConfigKey, basis))
 	}
 	var close, unknown []*analyze.Config
 	for _, e := range r.Entries[1:] {
@@ -51,12 +58,12 @@ func verdict(r *analyze.Ranking, blend string) string {
 		}
 	}
 	if len(close) > 0 {
-		fmt.Fprintf(&s, " Not told apart from the cheapest by this data (intervals overlap): %s.", configNames(close))
+		out = append(out, fmt.Sprintf("Not told apart from the cheapest by this data (intervals overlap): %s.", configNames(close)))
 	}
 	if len(unknown) > 0 {
-		fmt.Fprintf(&s, " Too few repetitions to tell whether the order holds: %s.", configNames(unknown))
+		out = append(out, fmt.Sprintf("Too few repetitions to tell whether the order holds: %s.", configNames(unknown)))
 	}
-	return s.String()
+	return strings.Join(out, " ")
 }
 
 // distance says how far the next and the last are from the first.
@@ -66,7 +73,11 @@ func distance(r *analyze.Ranking) string {
 		return ""
 	}
 	next, last := r.Entries[1], r.Entries[n-1]
-	s := fmt.Sprintf(" The next, %s, costs %s %% more", next.ConfigKey, significant(100*(next.TimesBest-1), 2))
+	more := significant(100*(next.TimesBest-1), 2) + " % more"
+	if next.TimesBest >= 2 {
+		more = significant(next.TimesBest, 3) + " times as much"
+	}
+	s := fmt.Sprintf(" The next, %s, costs %s", next.ConfigKey, more)
 	if !next.Overlaps && !next.NoInterval {
 		s += ", which is beyond both intervals"
 	}
