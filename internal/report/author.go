@@ -176,12 +176,12 @@ func sayOnce(t *analyze.Table) *analyze.Table {
 			slices.ContainsFunc(t.Rows, func(row []any) bool { return row[i] != first }) {
 			continue
 		}
-		said = append(said, title(c)+": "+human(first, c.Digits))
+		said = append(said, title(c)+" "+human(first, c.Digits))
 		out.Columns = slices.Clone(out.Columns)
 		out.Columns[i].Hidden = true
 	}
 	if said != nil {
-		out.Notes = append([]string{"In every row " + strings.Join(said, "; ") + "."}, t.Notes...)
+		out.Notes = append([]string{"The same in every row: " + strings.Join(said, "; ") + "."}, t.Notes...)
 	}
 	return &out
 }
