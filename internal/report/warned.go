@@ -35,7 +35,8 @@ func (w warning) touches(key string) bool {
 func (b *tableBlock) mark(warnings []warning) {
 	b.all = warnings
 	v := view{b.Table}
-	if !v.has("model") || !v.has("backend") {
+	// Warnings are about times and energy, which say nothing of what a cache holds.
+	if !v.has("model") || !v.has("backend") || v.has("exact") {
 		return
 	}
 	marks := make([][]int, len(b.Rows))
