@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/phasebench/phasebench/internal/matrix"
@@ -104,7 +105,7 @@ func (m *devices) idle(ctx context.Context, c matrix.Cell) error {
 		return err
 	}
 	m.Progress.Note(fmt.Sprintf("watching the %s at rest for %v", deviceNames[rec.DeviceKind], d))
-	seen, ok := m.Telemetry.Idle(ctx, rec.DeviceKind, d)
+	seen, ok := m.atRest(ctx, rec.DeviceKind, d)
 	if ctx.Err() != nil {
 		return errStopped
 	}
@@ -114,6 +115,26 @@ func (m *devices) idle(ctx context.Context, c matrix.Cell) error {
 	}
 	seen.Timestamp, seen.RunID, seen.Kind, seen.Device, seen.DeviceKind = rec.Timestamp, rec.RunID, rec.Kind, rec.Device, rec.DeviceKind
 	return m.Sink.AppendDevice(&seen)
+}
+
+// A device that has just been used goes on drawing more for some seconds: it is
+// watched again, mostIdle times at most, until its power drifts by less than
+// steadyIdle of its mean.
+const (
+	mostIdle   = 4
+	steadyIdle = 0.02
+)
+
+// atRest watches a device until its power is steady, and returns what was seen
+// last.
+func (m *devices) atRest(ctx context.Context, kind string, d time.Duration) (seen record.DeviceRecord, ok bool) {
+	for range mostIdle {
+		seen, ok = m.Telemetry.Idle(ctx, kind, d)
+		if !ok || seen.DriftW == nil || seen.PowerMeanW == nil || math.Abs(*seen.DriftW) < steadyIdle**seen.PowerMeanW {
+			break
+		}
+	}
+	return seen, ok
 }
 
 // roofline asks a worker of its own what the device of a cell can do at most.

@@ -18,6 +18,7 @@ type resting struct {
 	crowd
 	meter
 	asked []string
+	drift []float64 // W, of each time it is watched; then none
 }
 
 func (r *resting) Annotate(*record.Record, Span)               {}
@@ -28,7 +29,11 @@ func (r *resting) Foreign(pid int) []string                    { return r.crowd.
 func (r *resting) Idle(_ context.Context, kind string, d time.Duration) (record.DeviceRecord, bool) {
 	r.asked = append(r.asked, fmt.Sprintf("%s %v", kind, d))
 	watts := 10.0
-	return record.DeviceRecord{PowerMeanW: &watts, NSamples: 50, Source: "nvml"}, true
+	seen := record.DeviceRecord{PowerMeanW: &watts, NSamples: 50, Source: "nvml"}
+	if n := len(r.asked); n <= len(r.drift) {
+		seen.DriftW = &r.drift[n-1]
+	}
+	return seen, true
 }
 
 type deviceSink []record.DeviceRecord
@@ -184,5 +189,28 @@ func TestMeasureDevicesBesideOthers(t *testing.T) {
 	var foreign *ForeignError
 	if !errors.As(err, &foreign) || len(got) != 0 || len(e.labels) != 0 {
 		t.Errorf("%v, %v, workers %q", err, got, e.labels)
+	}
+}
+
+// What was used a moment ago is watched until it has come to rest, but not for
+// ever.
+func TestIdleWaitsForRest(t *testing.T) {
+	s, host := shared(matrix.ForeignWarn)
+	s.Energy.IdleS = 1
+	s.Backends = s.Backends[:1]
+	for name, c := range map[string]struct {
+		drift   []float64
+		watched int
+	}{
+		"at rest":         {[]float64{0.1}, 1},
+		"cools down":      {[]float64{-3, -0.5, -0.1}, 3},
+		"never steady":    {[]float64{-3, 3, -3, 3, -3}, mostIdle},
+		"drift not known": {nil, 1},
+	} {
+		tel := &resting{meter: meter{period: map[string]time.Duration{"gpu": tick, "cpu": tick}}, drift: c.drift}
+		got, _, err := devicesOf(t, s, newFake(), DeviceOptions{Host: host, Telemetry: tel})
+		if err != nil || len(got) != 1 || len(tel.asked) != c.watched {
+			t.Errorf("%s: watched %d times, want %d; %v, %v", name, len(tel.asked), c.watched, got, err)
+		}
 	}
 }
