@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
 )
@@ -54,13 +56,14 @@ func energyTables() []definition {
 			columns: append(groupColumns(), col("phase", "phase", ""), col("launch", "launch", ""), col("window", "window", ""), col("open_s", "open", "s"),
 				col("reps", "repetitions", ""), col("tokens", "tokens", ""), col("tok_s", "window", "tok/s"),
 				Column{Name: "rows_tok_s", Title: "rows", Unit: "tok/s", Hidden: true},
-				col("work_pct", "rate against rows", "%"), col("source", "source", ""), Column{Name: "sensor_period_ms", Hidden: true}, col("n_samples", "samples", ""),
+				col("work_pct", "rate against rows", "%"), Column{Name: "refs_tok_s", Title: "rows around it", Unit: "tok/s", Hidden: true}, col("refs_pct", "against rows around it", "%"),
+				col("source", "source", ""), Column{Name: "sensor_period_ms", Hidden: true}, col("n_samples", "samples", ""),
 				col("counter_w", "counter", "W"), col("integral_w", "integral", "W"), Column{Name: "consistency_pct", Title: "difference", Unit: "%", Digits: 2},
 				col("j_per_tok", "gross", "J/tok"), col("method", "method", ""),
 				Column{Name: "temp_start_c", Hidden: true}, col("temp_end_c", "GPU", "°C"), col("sm_mhz", "SM clock", "MHz"), blank("throttle", "held back by"),
 				col("valid", "valid", ""), blank("reasons", "why not"), syntheticWeights()),
 			fill:  fillWindows,
-			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1. A window that does other work than the rows does not count."},
+			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window, which is what counts: the speed of a host changes within seconds. A window does other work if that differs by more than 2 % beyond the scatter of those rows, and does not count then. Where no rows were timed around it, the rows of the cell were what counted."},
 		},
 		{
 			name: studies + "idle_power", title: "What the devices draw with nothing to do", needs: "idle power, measured before the rows",
@@ -195,13 +198,23 @@ func fillWindows(a *Analysis, t *Table) error {
 			for _, r := range p.windows.All {
 				why := invalid(r)
 				t.Add(append(groupCells(g.Key), p.name, r.Launch, r.Window, float64(r.EndNs-r.OpenNs)/1e9, r.Reps, r.Tokens, r.TokPerS,
-					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), r.Source, r.SensorPeriodMs, r.NSamples,
+					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), around(r), lessOne(r.TokPerSLike, around(r)), r.Source, r.SensorPeriodMs, r.NSamples,
 					r.CounterW, r.IntegralW, consistencyPct(r), r.JPerToken, r.Method,
 					r.TempStartC, r.TempEndC, r.SMMHz, strings.Join(r.Throttle, ", "), len(why) == 0, strings.Join(why, ", "), r.Synthetic)...)
 			}
 		}
 	}
 	return nil
+}
+
+// around returns the geometric mean of the rates of the rows timed around a
+// window; nil without any.
+func around(r *record.WindowRecord) *float64 {
+	if len(r.TokPerSRefs) == 0 {
+		return nil
+	}
+	v := stat.GeometricMean(r.TokPerSRefs, nil)
+	return &v
 }
 
 // lessOne returns x over y less 1 in percent; nil when either is.

@@ -79,13 +79,6 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil, err
 	}
 	c := t.c
-	sampled := make([]int32, 1, r.GenTokens+1)
-	ends := make([]int64, 0, r.GenTokens)
-	onStep := func(_ int, token int32) error {
-		ends = append(ends, clock.NowNs())
-		sampled = append(sampled, token)
-		return nil
-	}
 	if err := t.wake(); err != nil {
 		return nil, err
 	}
@@ -96,16 +89,10 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 	}
 	defer collect()
 
-	start := clock.NowNs()
-	sampled[0], err = c.Prefill(t.prompt)
-	prefillEnd := clock.NowNs()
-	if err == nil {
-		err = t.decode(t.gen, onStep)
-	}
+	seen, err := t.run(t.gen)
 	if err != nil {
 		return nil, err
 	}
-
 	used, err := c.KVUsedBytes()
 	if err != nil {
 		return nil, err
@@ -114,10 +101,10 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		PromptTokens: len(t.prompt),
 		GenTokens:    t.gen,
 		PromptHash:   prompt.Hash(t.prompt),
-		TokenHash:    prompt.Hash(sampled),
-		StartNs:      start,
-		PrefillEndNs: prefillEnd,
-		StepEndNs:    ends,
+		TokenHash:    prompt.Hash(seen.sampled),
+		StartNs:      seen.startNs,
+		PrefillEndNs: seen.prefillEndNs,
+		StepEndNs:    seen.stepEndNs,
 		ContextMs:    t.contextMs,
 		KVUsedBytes:  used,
 		NCtx:         c.PaddedCtx(),
@@ -163,6 +150,31 @@ func (s *Session) prepare(r wire.Row) (*trial, error) {
 		t.decode = c.DecodeUncached
 	}
 	return t, nil
+}
+
+// timing is when the phases of a row ended, and what they sampled.
+type timing struct {
+	startNs, prefillEndNs int64
+	stepEndNs             []int64
+	sampled               []int32
+}
+
+// run evaluates the prompt and then gen steps, by the clock.
+func (t *trial) run(gen int) (timing, error) {
+	out := timing{sampled: make([]int32, 1, gen+1), stepEndNs: make([]int64, 0, gen)}
+	onStep := func(_ int, token int32) error {
+		out.stepEndNs = append(out.stepEndNs, clock.NowNs())
+		out.sampled = append(out.sampled, token)
+		return nil
+	}
+	var err error
+	out.startNs = clock.NowNs()
+	out.sampled[0], err = t.c.Prefill(t.prompt)
+	out.prefillEndNs = clock.NowNs()
+	if err == nil {
+		err = t.decode(gen, onStep)
+	}
+	return out, err
 }
 
 // waking is how many tokens are evaluated before the clock of a row starts.

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/phasebench/phasebench/internal/clock"
 	"github.com/phasebench/phasebench/internal/prompt"
@@ -29,9 +30,28 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 	}
 	t.c.TimeOnDevice(0, false)
 	defer collect()
-	if w.Phase == "prefill" {
-		return repeat(t.prefills(), w)
+	before, err := t.references(w)
+	if err != nil {
+		return nil, err
 	}
+	var out *wire.WindowReply
+	if w.Phase == "prefill" {
+		out, err = repeat(t.prefills(), w)
+	} else {
+		out, err = t.decodeWindow(w)
+	}
+	if err != nil {
+		return nil, err
+	}
+	after, err := t.references(w)
+	if err != nil {
+		return nil, err
+	}
+	out.References = append(before, after...)
+	return out, nil
+}
+
+func (t *trial) decodeWindow(w wire.Window) (*wire.WindowReply, error) {
 	again, tokenHash, err := t.decodes()
 	if err != nil {
 		return nil, err
@@ -42,6 +62,48 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 	}
 	out.TokenHash = tokenHash()
 	return out, nil
+}
+
+// References are taken on either side of a window until there are enough or
+// they have taken long enough, and two at least.
+const (
+	fewestReferences = 2
+	mostReferences   = 10
+	referencesFor    = 250 * time.Millisecond
+)
+
+// references returns the rate of the window's phase in some rows, in tok/s.
+func (t *trial) references(w wire.Window) ([]float64, error) {
+	var rates []float64
+	for start := clock.NowNs(); len(rates) < mostReferences &&
+		(len(rates) < fewestReferences || clock.NowNs()-start < int64(referencesFor)); {
+		rate, err := t.reference(w)
+		if err != nil {
+			return nil, err
+		}
+		rates = append(rates, rate)
+	}
+	return rates, nil
+}
+
+func (t *trial) reference(w wire.Window) (tokPerS float64, err error) {
+	if err := t.wake(); err != nil {
+		return 0, err
+	}
+	const nsPerS = 1e9
+	if w.Phase == "prefill" {
+		seen, err := t.run(0)
+		return float64(len(t.prompt)) / float64(seen.prefillEndNs-seen.startNs) * nsPerS, err
+	}
+	seen, err := t.run(t.gen)
+	if err != nil {
+		return 0, err
+	}
+	tokens, from, ends := t.gen, seen.prefillEndNs, seen.stepEndNs
+	if w.Row.DecodeMode != "uncached" && tokens > wire.SettlingSteps {
+		tokens, from = tokens-wire.SettlingSteps, ends[wire.SettlingSteps-1]
+	}
+	return float64(tokens) / float64(ends[len(ends)-1]-from) * nsPerS, nil
 }
 
 func checkWindow(w wire.Window) error {

@@ -26,6 +26,15 @@ func askWindow(t *testing.T, c *wire.Client, q wire.Request) *wire.WindowReply {
 	if len(w.EndNs) == 0 || len(w.Tokens) != len(w.EndNs) {
 		t.Fatalf("%d ends and %d token counts", len(w.EndNs), len(w.Tokens))
 	}
+	if n := len(w.References); n < 2*fewestReferences || n > 2*mostReferences {
+		t.Errorf("%d references", n)
+	}
+	for _, r := range w.References {
+		// A tiny model on any machine, asleep or awake.
+		if r < 1 || r > 1e7 {
+			t.Errorf("a reference of %g tok/s", r)
+		}
+	}
 	if ramp := w.OpenNs - w.StartNs; w.StartNs < before || float64(ramp) < q.Window.RampMs*1e6 {
 		t.Errorf("asked at %d, started at %d, opened %d ns later, want at least %g ms", before, w.StartNs, ramp, q.Window.RampMs)
 	}

@@ -25,8 +25,8 @@ func attribute(r *record.Record, span runner.Span, samples []Sample) {
 	row := within(samples, span.StartNs, span.EndNs)
 	source := powerSource(row...)
 	r.PhasePower = &record.PhasePower{
-		Prefill: stats(within(row, span.StartNs, span.PrefillEndNs), source),
-		Decode:  stats(within(row, span.PrefillEndNs, span.EndNs), source),
+		Prefill: phaseStats(within(row, span.StartNs, span.PrefillEndNs), source),
+		Decode:  phaseStats(within(row, span.PrefillEndNs, span.EndNs), source),
 		Source:  source,
 	}
 	state := lasting(samples, span.StartNs, span.EndNs)
@@ -69,8 +69,8 @@ func attributeIdle(r *record.Record, span runner.Span, samples []Sample) {
 	r.GPUIdlePowerW = mean(row, func(s *Sample) *float64 { return s.powerW(source) })
 }
 
-// stats summarises the samples of one phase.
-func stats(phase []Sample, source string) record.PowerStats {
+// phaseStats summarises the samples of one phase.
+func phaseStats(phase []Sample, source string) record.PowerStats {
 	return record.PowerStats{
 		PowerMeanW:        mean(phase, func(s *Sample) *float64 { return s.powerW(source) }),
 		PowerAverageMeanW: mean(phase, func(s *Sample) *float64 { return s.PowerAverageW }),

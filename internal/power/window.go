@@ -7,6 +7,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/stats"
 )
 
 // The rules of an energy window.
@@ -23,7 +24,8 @@ const (
 	holePolls   = 5
 	// leastMoved is the part of the integrated power that the counter must show.
 	leastMoved = 0.5
-	// mostOtherRate is how far the rate may be from that of the timed rows.
+	// mostOtherRate is how far the rate may be from that of rows timed around the
+	// window, beyond what their scatter can explain.
 	mostOtherRate = 0.02
 	// mostDrift is how far the power of the second half may be from the first's.
 	mostDrift = 0.03
@@ -106,7 +108,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if stuck {
 		against(w, record.CounterStuck)
 	}
-	if w.TokPerSLike != nil && w.TokPerSRows != nil && math.Abs(*w.TokPerSLike / *w.TokPerSRows - 1) > mostOtherRate {
+	if w.TokPerSLike != nil && otherRate(*w.TokPerSLike, w.TokPerSRefs) {
 		against(w, record.DifferentWork)
 	}
 	if len(strangers(inside, pid)) > 0 {
@@ -126,6 +128,27 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	case integrated:
 		w.JPerToken, w.Method = perToken(integralW, w.TokPerS), "integral"
 	}
+}
+
+// otherRate reports whether a rate is farther than mostOtherRate from the
+// geometric mean of references, and not only since these scatter: the 95 %
+// interval of that mean, by Student's t over their logarithms, leaves no value
+// within mostOtherRate of the rate. One reference has no scatter to tell of, and
+// none nothing at all.
+func otherRate(rate float64, references []float64) bool {
+	if len(references) == 0 {
+		return false
+	}
+	logs := make([]float64, len(references))
+	for i, r := range references {
+		logs[i] = math.Log(r)
+	}
+	over, _ := stats.Describe(logs, 0.95)
+	allowed := math.Log1p(mostOtherRate)
+	if over.Half != nil {
+		allowed += *over.Half
+	}
+	return math.Abs(math.Log(rate)-over.Mean) > allowed
 }
 
 func perToken(watts, tokPerS float64) *float64 {

@@ -48,7 +48,7 @@ func without(r report, start, end float64) report {
 
 // window is open from 1 to 4 s.
 func window() record.WindowRecord {
-	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRows: ptr(300.0), TokPerSLike: ptr(303.0)}
+	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRefs: []float64{300, 300}, TokPerSLike: ptr(303.0)}
 }
 
 func TestJudge(t *testing.T) {
@@ -94,6 +94,15 @@ func TestJudge(t *testing.T) {
 		{"no samples", report{}, nil, []record.Reason{record.NoSource}},
 		{"3 % faster", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(309.0) }, []record.Reason{record.DifferentWork}},
 		{"3 % slower", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(291.0) }, []record.Reason{record.DifferentWork}},
+		{"3 % faster than rows that scatter by as much", steady(), func(w *record.WindowRecord) {
+			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{291, 300, 303, 309}
+		}, nil},
+		{"3 % faster than all rows around", steady(), func(w *record.WindowRecord) {
+			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{299, 300, 301, 300}
+		}, []record.Reason{record.DifferentWork}},
+		{"3 % faster than the one row there is", steady(), func(w *record.WindowRecord) {
+			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{300}
+		}, []record.Reason{record.DifferentWork}},
 		{"nothing to compare the rate with", steady(), func(w *record.WindowRecord) { w.TokPerSLike = nil }, nil},
 		{"other tokens", steady(), func(w *record.WindowRecord) { w.Reasons = []record.Reason{record.DifferentWork} }, []record.Reason{record.DifferentWork}},
 		{"another process for a moment", steady(between(2, 2.3, listed(42, 77))), nil, []record.Reason{record.ForeignProcess}},

@@ -16,7 +16,7 @@ const (
 	TooShort       Reason = "too_short"       // shorter than asked, or than 20 periods of the sensor
 	Gap            Reason = "gap"             // samples are missing inside
 	CounterStuck   Reason = "counter_stuck"   // the energy counter did not move as the power did
-	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than the timed rows, or other tokens
+	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than rows timed around it, beyond their scatter, or other tokens
 	ForeignProcess Reason = "foreign_process" // another process computed on the GPU
 	Throttled      Reason = "throttled"       // heat or the power supply held the clocks back
 	ThermalDrift   Reason = "thermal_drift"   // power was not steady from the first half to the second
@@ -56,9 +56,12 @@ type WindowRecord struct {
 	// TokPerSRows is the median rate of the timed rows of the cell in this
 	// launch, in cached decode without the two steps that follow the prefill,
 	// and TokPerSLike that of the repetitions that evaluated as many tokens as
-	// they: the two are compared.
+	// they.
 	TokPerSRows *float64 `json:"tok_per_s_rows,omitempty"`
 	TokPerSLike *float64 `json:"tok_per_s_like,omitempty"`
+	// TokPerSRefs are the rates of rows timed right before and after the window,
+	// which it is held against: the speed of a host changes within seconds.
+	TokPerSRefs []float64 `json:"tok_per_s_refs,omitempty"`
 
 	Source         string   `json:"source,omitempty"` // "nvml" or "rapl"
 	SensorPeriodMs *float64 `json:"sensor_period_ms,omitempty"`

@@ -35,9 +35,9 @@ func (r *run) takeRates(rec *record.Record) {
 	}
 	rate("prefill", rec.PromptTokens, *rec.PrefillMs)
 	tokens, ms := rec.GenTokens, *rec.DecodeMs
-	if n := len(rec.StepMs); rec.DecodeMode == "cached" && n == tokens && n > settling {
-		tokens -= settling
-		for _, first := range rec.StepMs[:settling] {
+	if n := len(rec.StepMs); rec.DecodeMode == "cached" && n == tokens && n > wire.SettlingSteps {
+		tokens -= wire.SettlingSteps
+		for _, first := range rec.StepMs[:wire.SettlingSteps] {
 			ms -= first
 		}
 	}
@@ -163,6 +163,7 @@ func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error 
 		last = ns
 	}
 	w.TokPerS = float64(w.Tokens) / float64(w.EndNs-w.OpenNs) * 1e9
+	w.TokPerSRefs = a.References
 	w.TokPerSLike, w.TokPerSRows = median(like), median(rows.tokPerS[w.Phase])
 	return nil
 }

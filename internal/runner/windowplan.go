@@ -17,11 +17,6 @@ const (
 	minRamp       = 500 * time.Millisecond
 )
 
-// settling is the number of steps after a prefill in which the engine rebuilds
-// its graph and CUDA captures it. In a window each decode follows a decode, so
-// that there are none.
-const settling = 2
-
 // phases in the order in which their windows alternate.
 var phases = []string{"prefill", "decode"}
 

@@ -256,12 +256,23 @@ type Window struct {
 	WindowMs float64 `json:"window_ms"`
 }
 
+// SettlingSteps is the number of decode steps after a prefill in which the engine
+// builds its graph anew and CUDA captures it. In a window each decode follows a
+// decode, so that there are none.
+const SettlingSteps = 2
+
 // WindowReply answers Window. Times are CLOCK_MONOTONIC nanoseconds.
 type WindowReply struct {
 	StartNs int64   `json:"start_ns"` // of the first repetition of the ramp-in
 	OpenNs  int64   `json:"open_ns"`  // end of its last
 	EndNs   []int64 `json:"end_ns"`   // of each repetition in the window; each begins where the one before ended
 	Tokens  []int   `json:"tokens"`   // evaluated by each
+
+	// References are the rates at which the phase ran in rows timed right before
+	// and right after the window, in tok/s: of cached decode without its
+	// SettlingSteps. The speed of a host changes within seconds, and a window is
+	// to be held against what it was then.
+	References []float64 `json:"references"`
 
 	// TokenHash is over the tokens that each repetition of a decode window
 	// sampled after the first, which is the last of the prefill: as in RowReply.
