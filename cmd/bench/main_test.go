@@ -80,9 +80,15 @@ type process struct {
 // start runs bench in dir, in a process group of its own as a shell would.
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return startAs(t, dir, &syscall.SysProcAttr{Setpgid: true}, args...)
+}
+
+// startAs is start with other attributes of the process.
+func startAs(t *testing.T, dir string, as *syscall.SysProcAttr, args ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command(filepath.Join(home, "bench"), args...), t: t}
 	p.Dir = dir
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.SysProcAttr = as
 	for _, f := range []**os.File{&p.out, &p.err} {
 		file, err := os.CreateTemp(t.TempDir(), "out")
 		if err != nil {
