@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Check measured power against the GPU's energy counter, read by another program.
 
-  scripts/check-energy.py record FILE.csv      reads the counter every 50 ms until interrupted
-  scripts/check-energy.py compare FILE.csv DIR compares the run in DIR with those readings
+usage: scripts/check-energy.py record FILE.csv       reads the counter every 50 ms until interrupted
+       scripts/check-energy.py compare FILE.csv DIR  compares the run in DIR with those readings
 
 Start `record`, then a run with long energy windows (energy: {window_s: 10} in
 the matrix), then stop it. `compare` takes, for each window of the run, the first
@@ -25,6 +25,9 @@ TOLERANCE = 0.02
 
 def main():
     match sys.argv[1:]:
+        case ["-h" | "--help"]:
+            print(__doc__)
+            return 0
         case ["record", out]:
             return record(Path(out))
         case ["compare", readings, run]:
