@@ -257,6 +257,27 @@ func TestPropagationAgainstMonteCarlo(t *testing.T) {
 	}
 }
 
+// The spread of a ratio of two uncertain values, drawn and propagated.
+func TestOverAgainstMonteCarlo(t *testing.T) {
+	const n = 200_000
+	r := rand.New(rand.NewPCG(3, 4))
+	a, b := econ.Interval{Value: 0.6, Half: 0.012}, econ.Interval{Value: 0.3, Half: 0.003}
+	got := must[econ.Interval](t)(a.Over(b))
+	var sq float64
+	for range n {
+		v := (a.Value+a.Half*r.NormFloat64())/(b.Value+b.Half*r.NormFloat64()) - 2
+		sq += v * v
+	}
+	if spread := math.Sqrt(sq / n); !closeTo(got.Value, 2, 1e-12) || !closeTo(spread, got.Half, 0.01) {
+		t.Errorf("propagated %+v, Monte Carlo ± %v", got, spread)
+	}
+	for _, zero := range []econ.Interval{{}, {Value: 1, Half: -1}, {Value: math.NaN()}} {
+		if _, err := a.Over(zero); err == nil {
+			t.Errorf("a ratio over %+v", zero)
+		}
+	}
+}
+
 func TestEnergyIntervals(t *testing.T) {
 	s := econ.Interval{Value: 10e-3, Half: 0.3e-3}
 	for name, c := range map[string]struct {

@@ -15,6 +15,21 @@ func (i Interval) Lo() float64 { return i.Value - i.Half }
 // Hi returns the upper bound.
 func (i Interval) Hi() float64 { return i.Value + i.Half }
 
+// Over returns i/j, both > 0 and their errors independent, to first order:
+//
+//	value = i/j
+//	half  = value * hypot(i.Half/i, j.Half/j)
+//
+// The intervals of a ranking share a machine whose speed drifts, so that this is
+// rather too wide than too narrow.
+func (i Interval) Over(j Interval) (Interval, error) {
+	if err := all(i.check("numerator"), j.check("denominator")); err != nil {
+		return Interval{}, err
+	}
+	v := i.Value / j.Value
+	return Interval{Value: v, Half: v * math.Hypot(i.Half/i.Value, j.Half/j.Value)}, nil
+}
+
 func (i Interval) check(field string) error {
 	return all(positive(field, i.Value), nonNegative(field+".Half", i.Half))
 }

@@ -114,7 +114,7 @@ func rankColumns() []Column {
 	return []Column{
 		col("rank", "#", ""), col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"),
 		col("price", "price", ""), col("blend_usd_per_m", "blend", "$/1M"), plusMinus("blend_ci_usd_per_m", "$/1M"),
-		col("total_is", "total is", ""), {Name: "times_best", Title: "×", Unit: "cheapest", Digits: 3},
+		col("total_is", "total is", ""), {Name: "times_best", Title: "×", Unit: "cheapest", Digits: 3}, plusMinus("times_best_ci", "×"),
 		col("prefill_tok_s", "prefill", "tok/s"), col("decode_tok_s", "decode", "tok/s"),
 		col("scenarios", "#", "scenarios"), blank("note", "note"),
 	}
@@ -153,7 +153,7 @@ func (r *Ranking) fill(t *Table) {
 			note = "no interval"
 		}
 		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), e.totalIs(e.Cost.Blend),
-			times, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), note)
+			times, e.TimesHalf, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), note)
 	}
 }
 

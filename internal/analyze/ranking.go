@@ -50,11 +50,12 @@ type Ranking struct {
 // Ranked is one place of a ranking.
 type Ranked struct {
 	*Config
-	Cost       Cost    // without energy unless the ranking is ByTotal
-	USDPerM    float64 // what the order is by
-	TimesBest  float64 // USDPerM over the first entry's; 1 for the first
-	Overlaps   bool    // its interval overlaps that of the first: the order may be noise
-	NoInterval bool    // too few rows for an interval, here or for the first
+	Cost       Cost     // without energy unless the ranking is ByTotal
+	USDPerM    float64  // what the order is by
+	TimesBest  float64  // USDPerM over the first entry's; 1 for the first
+	TimesHalf  *float64 // half-width of its interval; nil for the first and where one is not known
+	Overlaps   bool     // its interval overlaps that of the first: the order may be noise
+	NoInterval bool     // too few rows for an interval, here or for the first
 }
 
 // rankings returns the ranking by own rates and the one by the scenario, each
@@ -109,11 +110,27 @@ func (a *Analysis) rank(own bool, w *warnings) (*Ranking, error) {
 			e.TimesBest = e.USDPerM / best.USDPerM
 		}
 		if i > 0 {
-			e.NoInterval = e.Cost.BlendCI == nil || best.Cost.BlendCI == nil
-			e.Overlaps = !e.NoInterval && e.Cost.BlendCI.Lo() <= best.Cost.BlendCI.Hi()
+			if err := e.against(best); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return r, nil
+}
+
+// against says how surely an entry is apart from the best.
+func (e *Ranked) against(best Ranked) error {
+	e.NoInterval = e.Cost.BlendCI == nil || best.Cost.BlendCI == nil
+	if e.NoInterval {
+		return nil
+	}
+	e.Overlaps = e.Cost.BlendCI.Lo() <= best.Cost.BlendCI.Hi()
+	if best.USDPerM == 0 {
+		return nil
+	}
+	times, err := e.Cost.BlendCI.Over(*best.Cost.BlendCI)
+	e.TimesHalf = &times.Half
+	return err
 }
 
 // decideTotal decides what the order is by: infra and energy where all have both.
