@@ -170,7 +170,7 @@ func (w *author) checklist() []string {
 	}
 	warm := "Warm up before taking requests: " + cmp.Or(w.firstRequest(), "what the first costs more was not measured here.")
 	graphs := "Measure with CUDA graphs and without: no pair of backends shows their effect here."
-	if rows := w.rows("tables/graphs_speedup"); len(rows) > 0 {
+	if rows := cached(w.rows("tables/graphs_speedup")); len(rows) > 0 {
 		if span := between(rows, "decode_speedup", " times"); span != "" {
 			graphs = fmt.Sprintf("See that CUDA graphs are on where they help: decode was %s as fast with them.", span)
 		}

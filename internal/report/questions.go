@@ -50,9 +50,14 @@ func (w *author) atPrice() string {
 // decoding without the cache.
 func (w *author) deciding(table string) []entry {
 	r := w.ranking()
-	return slices.DeleteFunc(w.rows(table), func(e entry) bool {
-		return r == nil || strings.HasPrefix(e.text("price"), "own ") != r.Own || strings.Contains(e.text("variant"), "uncached")
+	return slices.DeleteFunc(cached(w.rows(table)), func(e entry) bool {
+		return r == nil || strings.HasPrefix(e.text("price"), "own ") != r.Own
 	})
+}
+
+// cached leaves out the rows of decoding without the cache.
+func cached(rows []entry) []entry {
+	return slices.DeleteFunc(rows, func(e entry) bool { return strings.Contains(e.text("variant"), "uncached") })
 }
 
 func (w *author) costOfPhases() string {
@@ -83,12 +88,16 @@ func (w *author) effectOfGraphs() string {
 	if len(rows) == 0 {
 		return notTestable(w.needs(table))
 	}
+	// Steps without the cache evaluate a whole sequence, as a prefill does.
+	if rows = cached(rows); len(rows) == 0 {
+		return notTestable("needs decode with the cache, with graphs and without")
+	}
 	var out []string
 	for _, phase := range []string{"decode", "prefill"} {
 		told, tested := 0, 0
 		for _, t := range w.a.Tests {
 			if t.Phase != phase || t.Ratio == nil || !slices.ContainsFunc(w.a.Graphs, func(g analyze.Graphs) bool {
-				return g.With == t.A && g.Without == t.B || g.With == t.B && g.Without == t.A
+				return g.With.DecodeMode != "uncached" && (g.With == t.A && g.Without == t.B || g.With == t.B && g.Without == t.A)
 			}) {
 				continue
 			}

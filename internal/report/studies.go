@@ -81,7 +81,7 @@ func (w *author) graphs(s *Section) {
 // tokens they have won that back.
 func (w *author) amortisation() []string {
 	var out []string
-	for _, e := range w.rows("tables/graphs_speedup") {
+	for _, e := range cached(w.rows("tables/graphs_speedup")) {
 		ms, known := e.number("first_capture_ms")
 		if !known {
 			out = append(out, fmt.Sprintf("%s: what the first captures cost is not known; it takes two warm-ups a launch.", e.config()))
@@ -101,7 +101,7 @@ func (w *author) amortisation() []string {
 
 func won(s *strings.Builder, e entry, column, what string) {
 	if n, ok := e.number(column); ok {
-		fmt.Fprintf(s, "%s after %.0f decoded tokens", what, n)
+		fmt.Fprintf(s, "%s after %s", what, count(int(n), "decoded token"))
 	} else {
 		fmt.Fprintf(s, "%s never, or it is not known when", what)
 	}
@@ -145,8 +145,12 @@ func (w *author) payback() string {
 	if !ok {
 		return "At 10 million chat requests a month buying pays back in none of these."
 	}
-	return fmt.Sprintf("At 10 million chat requests a month buying pays back soonest, in %s months, for %s: bought at %s, against renting at %s. It never does in %d of %d comparisons.",
-		least.shown("months_10m"), least.config(), least.text("bought"), least.text("rented"), never, len(rows))
+	out := fmt.Sprintf("At 10 million chat requests a month buying pays back soonest, in %s months, for %s: bought at %s, against renting at %s.",
+		least.shown("months_10m"), least.config(), least.text("bought"), least.text("rented"))
+	if never > 0 {
+		out += fmt.Sprintf(" It never does in %d of %d comparisons.", never, len(rows))
+	}
+	return out
 }
 
 // crossCutting shows what holds over all of it: claims, uncertainty, invariants.
