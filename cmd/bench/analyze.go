@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	goio "io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
 
+	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/report"
 	"github.com/phasebench/phasebench/internal/rundir"
@@ -71,10 +75,10 @@ func (p *priceFlags) rateUSDPerHour() *float64 {
 
 // show analyses the rows in dir, writes tables and report, and prints the
 // ranking and the validation; the error is failedError when that fails.
-func show(dir string, p priceFlags, io stdio) error {
+func show(dir string, p priceFlags, io stdio) (*analyze.Analysis, error) {
 	setup, err := rundir.Read(dir)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
 	opts := report.Options{
 		PricingPath:    setup.PricingFile(dir),
@@ -96,25 +100,29 @@ func show(dir string, p priceFlags, io stdio) error {
 	result, err := report.FromDir(dir, opts)
 	var config *report.ConfigError
 	if errors.As(err, &config) {
-		return usageError{err}
+		return nil, usageError{err}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprint(io.out, result.Ranking)
 	fmt.Fprintf(io.out, "validation: %s\n", report.Verdict(result.Analysis))
+	if text := doubts(result.Analysis); text != "" {
+		fmt.Fprintln(io.out, text)
+	}
 	fmt.Fprintf(io.out, "\nreport: %s\nfor a browser: %s\n", filepath.Join(dir, report.ReportFile), filepath.Join(dir, report.PageFile))
 	if result.Analysis.Failed() {
-		return failedError{}
+		return result.Analysis, failedError{}
 	}
-	return nil
+	return result.Analysis, nil
 }
 
 func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
 	var p priceFlags
 	p.flags(fs)
-	if err := parse(fs, "analyze DIR [flags]", args, io.out); err != nil {
+	asJSON := fs.Bool("json", false, "print all tables as JSON, as tables.json has them, and nothing else")
+	if err := parse(fs, "analyze DIR [flags]"+examples("analyze results/20260101-120000 --rate 0.50", "analyze results/20260101-120000 --carbon fr --blend 0.9 --json"), args, io.out); err != nil {
 		return err
 	}
 	if fs.NArg() != 1 {
@@ -123,5 +131,21 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	if err := p.check(fs); err != nil {
 		return err
 	}
-	return show(fs.Arg(0), p, io)
+	dir, out := fs.Arg(0), io
+	if *asJSON {
+		out.out = goio.Discard
+	}
+	a, shown := show(dir, p, out)
+	if a == nil {
+		return shown
+	}
+	fmt.Fprintf(out.out, "next: %s\n", next(dir, a))
+	if *asJSON {
+		tables, err := os.ReadFile(filepath.Join(dir, report.TablesFile))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(io.out, "%s\n", bytes.TrimSpace(tables))
+	}
+	return shown
 }

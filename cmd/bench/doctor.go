@@ -45,7 +45,7 @@ func doctorCommand(ctx context.Context, args []string, io stdio) error {
 	out := fs.StringP("out", "o", "results", "folder that the run would write to")
 	noProbe := fs.Bool("no-probe", false, "do not run the small model")
 	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parse(fs, doctorUsage, args, io.out); err != nil {
+	if err := parse(fs, doctorUsage+examples("doctor", "doctor -matrix configs/matrix.yaml --synthetic -o results/night"), args, io.out); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {

@@ -23,6 +23,11 @@ func parse(fs *pflag.FlagSet, usage string, args []string, stdout io.Writer) err
 	return nil
 }
 
+// examples ends a command's usage with calls of it, as they are typed.
+func examples(calls ...string) string {
+	return "\n\nExamples:\n  " + program + " " + strings.Join(calls, "\n  "+program+" ")
+}
+
 // longNames gives known long flags written with one dash their second one.
 // Arguments after "--" are left alone.
 func longNames(fs *pflag.FlagSet, args []string) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -46,7 +47,7 @@ func importCommand(_ context.Context, args []string, io stdio) error {
 	var opts imports.Options
 	flags.StringVar(&opts.Model, "model", "", "name of the model (default: by the file)")
 	flags.BoolVar(&opts.Synthetic, "synthetic", false, "the weights are random numbers")
-	if err := parse(flags, fmt.Sprintf(importUsage, program, imports.Format()), args, io.out); err != nil {
+	if err := parse(flags, strings.TrimRight(fmt.Sprintf(importUsage, program, imports.Format()), "\n")+examples("import pp.jsonl tg.jsonl -o results/peer", "import other.csv --model gpt2 -o results/other"), args, io.out); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 || *dir == "" {

@@ -29,7 +29,7 @@ func kvCommand(ctx context.Context, args []string, io stdio) error {
 	kvType := fs.String("kv-type", "f16", "element type of the cache, e.g. f16 or q8_0")
 	device := fs.String("device", "cpu", "cpu or cuda")
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
-	if err := parse(fs, "kv FILE... [flags]", args, io.out); err != nil {
+	if err := parse(fs, "kv FILE... [flags]"+examples("kv models/gpt2.gguf", "kv models/*.gguf --lengths 512,4096 --kv-type q8_0 --json"), args, io.out); err != nil {
 		return err
 	}
 	elem, err := econ.ElemTypeNamed(*kvType)

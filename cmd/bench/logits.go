@@ -37,7 +37,7 @@ func logitsCommand(_ context.Context, args []string, io stdio) error {
 	device := fs.String("device", "cpu", "cpu or cuda")
 	flash := fs.String("flash-attn", "on", "on, off or auto")
 	out := fs.String("out", "", "file to write: the logits of each position in turn, as little-endian float32")
-	if err := parse(fs, "logits --model FILE --tokens IDS --out FILE [flags]", args, io.out); err != nil {
+	if err := parse(fs, "logits --model FILE --tokens IDS --out FILE [flags]"+examples("logits --model models/gpt2.gguf --tokens 15496,995 --out logits.f32"), args, io.out); err != nil {
 		return err
 	}
 	if *model == "" || *out == "" || fs.NArg() > 0 {

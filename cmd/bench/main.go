@@ -49,7 +49,7 @@ func guard(stderr io.Writer, run func() int) (code int) {
 // told to give next.
 var program = os.Args[0]
 
-// command is one subcommand. Its flags live in the function; usage errors it
+// command is one subcommand; hidden without an about. Its flags live in the function; usage errors it
 // returns as usageError.
 type command struct {
 	name, args, about string
@@ -58,23 +58,46 @@ type command struct {
 
 type stdio struct{ out, err io.Writer }
 
-// commands in the order help shows them; those without an about are hidden.
-func commands() []command {
-	return []command{
-		{"run", "-matrix FILE", "run a matrix and report what a million tokens cost (the default)", runCommand},
-		{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
-		{"analyze", "DIR", "redo tables and report of a finished or running run from its rows", analyzeCommand},
-		{"compare", "OLD NEW...", "hold runs against each other, cell by cell, and say what differs", compareCommand},
-		{"import", "FILE... -o DIR", "make a run of what llama-bench or another program measured", importCommand},
-		{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
-		{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
-		{"doctor", "[-matrix FILE]", "look for what would spoil a run before it starts", doctorCommand},
-		{"devices", "", "list the devices the engine found", devicesCommand},
-		{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
-		{"overhead", "--model FILE", "measure what watching costs: rows with and without power samples and GPU events", overheadCommand},
-		{"logits", "--model FILE", "write the logits after given tokens, to check them against another engine", logitsCommand},
-		{"worker", "", "", workerCommand},
+// task is what somebody wants to do, and the commands for it.
+type task struct {
+	about    string
+	commands []command
+}
+
+// tasks in the order help shows them; that without an about is hidden.
+func tasks() []task {
+	return []task{
+		{"Measure", []command{
+			{"run", "-matrix FILE", "run a matrix and report what a million tokens cost (the default)", runCommand},
+			{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
+			{"doctor", "[-matrix FILE]", "look for what would spoil a run before it starts", doctorCommand},
+			{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
+		}},
+		{"Work with what was measured", []command{
+			{"analyze", "DIR", "redo tables and report of a finished or running run, also at other prices", analyzeCommand},
+			{"compare", "OLD NEW...", "hold runs against each other, cell by cell, and say what differs", compareCommand},
+			{"import", "FILE... -o DIR", "make a run of what llama-bench or another program measured", importCommand},
+		}},
+		{"Models and devices", []command{
+			{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
+			{"devices", "", "list the devices the engine found", devicesCommand},
+		}},
+		{"Check the measuring itself", []command{
+			{"kv", "FILE...", "check the KV cache of models against the formula, length by length", kvCommand},
+			{"overhead", "--model FILE", "measure what watching costs: rows with and without power samples and GPU events", overheadCommand},
+			{"logits", "--model FILE", "write the logits after given tokens, to check them against another engine", logitsCommand},
+		}},
+		{"", []command{{name: "worker", run: workerCommand}}},
 	}
+}
+
+// commands are those of all tasks.
+func commands() []command {
+	var all []command
+	for _, t := range tasks() {
+		all = append(all, t.commands...)
+	}
+	return all
 }
 
 // usageError is a mistake in how bench was called: exit code 2.
@@ -135,16 +158,18 @@ func help(w io.Writer) {
 Usage:
   %[1]s -matrix FILE [flags]
   %[1]s COMMAND [flags]
-
-Commands:
 `, program)
-	for _, c := range commands() {
-		if c.about != "" {
+	for _, t := range tasks() {
+		if t.about == "" {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s:\n", t.about)
+		for _, c := range t.commands {
 			fmt.Fprintf(w, "  %-22s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 		}
 	}
 	fmt.Fprintf(w, `
-%[1]s help COMMAND shows a command's flags.
+%[1]s help COMMAND shows a command's flags, with examples.
 
 Examples:
   %[1]s -matrix configs/demo.yaml --synthetic

@@ -54,7 +54,7 @@ func overheadCommand(ctx context.Context, args []string, io stdio) error {
 	pairs := fs.Int("pairs", 20, "pairs of rows, with and without, in alternating order")
 	graphs := fs.Bool("graphs", true, "CUDA graphs")
 	asJSON := fs.Bool("json", false, "print one JSON object a line")
-	if err := parse(fs, "overhead --model FILE [flags]", args, io.out); err != nil {
+	if err := parse(fs, "overhead --model FILE [flags]"+examples("overhead --model models/gpt2.gguf --device cuda", "overhead --model models/gpt2.gguf --pairs 10 --json"), args, io.out); err != nil {
 		return err
 	}
 	if *model == "" || fs.NArg() > 0 || *pairs < 2 || *prompt < 1 || *gen < 1 {

@@ -49,7 +49,7 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	sel.flags(fs)
 	noProbe := fs.Bool("no-probe", false, "do not measure a short row per model and backend for the estimate of the time")
 	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parse(fs, "plan -matrix FILE [flags]", args, io.out); err != nil {
+	if err := parse(fs, "plan -matrix FILE [flags]"+examples("plan -matrix configs/matrix.yaml --no-probe", "plan -matrix configs/demo.yaml --synthetic --json"), args, io.out); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {

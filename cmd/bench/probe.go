@@ -43,7 +43,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
 	noDeviceTimes := fs.Bool("no-device-times", false, "record no events on the GPU's stream")
 	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parse(fs, "probe --model FILE [flags]", args, io.out); err != nil {
+	if err := parse(fs, "probe --model FILE [flags]"+examples("probe --model models/gpt2.gguf --prompt 512 --gen 128 --reps 5", "probe --model models/gpt2.gguf --device cuda --json"), args, io.out); err != nil {
 		return err
 	}
 	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	goio "io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,7 +37,11 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	noKV := flags.Bool("no-kv", false, "do not look into each model's KV cache after the rows")
 	noEnergy := flags.Bool("no-energy", false, "measure no energy windows and no power at rest; --resume without this adds them")
 	quiet := flags.BoolP("quiet", "q", false, "print no progress")
-	if err := parse(flags, "[run] -matrix FILE [flags]", args, io.out); err != nil {
+	verbose := flags.BoolP("verbose", "v", false, "print what the engine says, too, which is always in worker.log")
+	if err := parse(flags, "[run] -matrix FILE [flags]"+examples(
+		"-matrix configs/demo.yaml --synthetic",
+		"-matrix configs/matrix.yaml --models gpt2 --reps 2 --launches 3 --rate 0.35 -o results/gpt2",
+		"--resume results/gpt2"), args, io.out); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
@@ -61,6 +66,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	job.kv = !*noKV
+	job.verbose = *verbose
 	if *noEnergy {
 		job.plan.Spec.Energy.Windows, job.plan.Spec.Energy.IdleS = 0, 0
 	}
@@ -69,11 +75,12 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 
 // job is a run to be started or continued.
 type job struct {
-	dir   string
-	setup rundir.Setup
-	plan  *matrix.Plan
-	fresh bool
-	kv    bool // look into caches after the rows
+	dir     string
+	setup   rundir.Setup
+	plan    *matrix.Plan
+	fresh   bool
+	kv      bool // look into caches after the rows
+	verbose bool // print what workers say
 }
 
 // started prepares a new run; nothing is written yet.
@@ -181,6 +188,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	}
 	defer log.Close()
 	launcher.Log = log
+	if j.verbose {
+		launcher.Log = goio.MultiWriter(log, io.err)
+	}
 	watched := j.watch(host, io)
 	if watched != nil {
 		defer func() {
@@ -239,8 +249,8 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if foreign != nil && sum.BusyMs == 0 {
 		return usageError{fmt.Errorf("%w, then continue with: %s --resume %s", foreign, program, j.dir)}
 	}
-	shown := show(j.dir, price, io)
-	if shown != nil && !errors.Is(shown, failedError{}) {
+	a, shown := show(j.dir, price, io)
+	if a == nil {
 		return shown
 	}
 	if text := spent(sum, kvTook, j.fresh); text != "" {
@@ -253,6 +263,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 		fmt.Fprintf(io.out, "%s: %s --resume %s\n", text, program, j.dir)
 		return failedError{}
 	}
+	fmt.Fprintf(io.out, "next: %s\n", next(j.dir, a))
 	return shown
 }
 

@@ -25,7 +25,7 @@ func synthCommand(ctx context.Context, args []string, io stdio) error {
 	for _, a := range llama.SynthArchs() {
 		fmt.Fprintf(&names, "  %-16s %s\n", a.Name, a.Description)
 	}
-	if err := parse(flags, "synth ARCH -o FILE [flags]\n\nArchitectures:\n"+strings.TrimRight(names.String(), "\n"), args, io.out); err != nil {
+	if err := parse(flags, "synth ARCH -o FILE [flags]\n\nArchitectures:\n"+strings.TrimRight(names.String(), "\n")+examples("synth llama-3.2-1b -o models/llama-3.2-1b.gguf"), args, io.out); err != nil {
 		return err
 	}
 	if flags.NArg() != 1 || *out == "" {
