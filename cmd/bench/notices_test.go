@@ -64,7 +64,7 @@ func notices(t *testing.T, heading string) map[string][2]string {
 // Every module that is linked, or needed by tests, has its notice with the
 // licence that lies in it.
 func TestNotices(t *testing.T) {
-	linked, all := modules(t, "./cmd/bench"), modules(t, "-test", "./...")
+	linked, all := modules(t, "./cmd/bench"), modules(t, "-test", "./...", "tool")
 	testOnly := maps.Clone(all)
 	maps.DeleteFunc(testOnly, func(path string, _ module) bool { _, ok := linked[path]; return ok })
 	for heading, want := range map[string]map[string]module{

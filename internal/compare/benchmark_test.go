@@ -57,24 +57,20 @@ func TestWriteBenchmarks(t *testing.T) {
 	}
 }
 
-// benchstat reads the export and gives the medians of the rows. It is not
-// installed for the tests:
-//
-//	go install golang.org/x/perf/cmd/benchstat@latest
-//	PHASEBENCH_BENCHSTAT=$(go env GOPATH)/bin/benchstat go test ./internal/compare
+// benchstat, a tool of go.mod, reads the export and gives the medians of the
+// rows.
 func TestBenchstat(t *testing.T) {
-	benchstat := os.Getenv("PHASEBENCH_BENCHSTAT")
-	if benchstat == "" {
-		t.Skip("PHASEBENCH_BENCHSTAT does not name the program")
-	}
 	run := usual.run("a")
 	path := filepath.Join(t.TempDir(), "a.txt")
 	if err := os.WriteFile(path, []byte(benchmarks(t, sidesOf(run))), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(benchstat, "-format", "csv", path).Output()
+	var said bytes.Buffer
+	benchstat := exec.Command("go", "tool", "benchstat", "-format", "csv", path)
+	benchstat.Stderr = &said
+	out, err := benchstat.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, said.String())
 	}
 	in := csv.NewReader(bytes.NewReader(out))
 	in.FieldsPerRecord = -1
