@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: scripts/bootstrap.sh [--npm] [--lint]
+usage: scripts/bootstrap.sh [--npm] [--lint] [--browser]
 
 Installs, with apt, the compilers and tools that phasebench is built with, as
 far as they are missing. Go must be as new as go.mod says; when it is older, as
@@ -12,8 +12,9 @@ Debian's and Ubuntu's own are, the right one is fetched by that older go command
 as a Go module, whose hash it verifies, into toolchain/go, where the Makefile
 looks first. Without root it prints the apt command and stops.
 
-  --npm    also npm, the second source of the engine (scripts/fetch-llama.sh)
-  --lint   also shellcheck
+  --npm      also npm, the second source of the engine (scripts/fetch-llama.sh)
+  --lint     also shellcheck
+  --browser  also Chromium, in which tests open the report (Debian)
 USAGE
 }
 
@@ -24,6 +25,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --npm) want+=(npm:npm) ;;
         --lint) want+=(shellcheck:shellcheck) ;;
+        --browser) want+=(chromium:chromium) ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
