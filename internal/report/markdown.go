@@ -40,7 +40,7 @@ func (b Block) markdown(s *strings.Builder) {
 	case b.Table != nil:
 		b.Table.markdown(s)
 	case b.Figure != nil:
-		fmt.Fprintf(s, "![%s](%s/%s.png)\n\n%s\n\n", b.Figure.Title, PlotDir, b.Figure.Name, b.Figure.Caption)
+		fmt.Fprintf(s, "![%s](%s/%s.svg)\n\n%s\n\n", b.Figure.Title, PlotDir, b.Figure.Name, b.Figure.Caption)
 	}
 }
 
