@@ -15,10 +15,11 @@ import (
 var notRun = map[string]string{
 	"make demo": "minutes of building and measuring",
 	"make cuda && ./bench -matrix configs/matrix.yaml": "needs a GPU, model files and hours",
-	"make test":                                 "runs this very test",
-	"scripts/fetch-models.sh gpt2":              "downloads; scripts/fetch_models_test.go runs it on a local server",
-	"scripts/compare-llama-bench.sh --pairs 20": "builds llama-bench and measures for half an hour",
-	"scripts/bundle-offline.sh":                 "packs the toolchain for a minute, from a clean tree",
+	"make test": "runs this very test",
+	"./bench overhead --model models/tiny-llama.gguf --pairs 20": "needs a sensor of power or a GPU",
+	"scripts/fetch-models.sh gpt2":                               "downloads; scripts/fetch_models_test.go runs it on a local server",
+	"scripts/compare-llama-bench.sh --pairs 20":                  "builds llama-bench and measures for half an hour",
+	"scripts/bundle-offline.sh":                                  "packs the toolchain for a minute, from a clean tree",
 }
 
 // The commands of README work, one after the other in one folder, as a reader
@@ -29,6 +30,8 @@ func TestReadmeCommands(t *testing.T) {
 	for link, target := range map[string]string{
 		filepath.Join(dir, "bench"):   filepath.Join(home, "bench"),
 		filepath.Join(dir, "configs"): filepath.Join(root(t), "configs"),
+		// A reader has a file of their own.
+		filepath.Join(dir, "llama-bench.jsonl"): filepath.Join(root(t), "internal/imports/testdata/llama-bench.jsonl"),
 	} {
 		if err := os.Symlink(target, link); err != nil {
 			t.Fatal(err)
@@ -86,13 +89,21 @@ func exists(t *testing.T, args []string) {
 		if err != nil {
 			t.Errorf("%s --help: %v", name, err)
 		}
-		for _, arg := range args[1:] {
-			if word := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(arg) + `(\W|$)`); strings.HasPrefix(arg, "--") && !word.Match(usage) {
-				t.Errorf("%s has no flag %s", name, arg)
-			}
-		}
+		hasFlags(t, string(usage), args)
+	case name == "./bench":
+		hasFlags(t, bench(t, t.TempDir(), []string{"help", args[1]}, 0), args)
 	default:
 		t.Errorf("no way to check %q", args)
+	}
+}
+
+// hasFlags checks that a usage text knows the long flags of a command.
+func hasFlags(t *testing.T, usage string, args []string) {
+	t.Helper()
+	for _, arg := range args[1:] {
+		if word := regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(arg) + `(\W|$)`); strings.HasPrefix(arg, "--") && !word.MatchString(usage) {
+			t.Errorf("%s has no flag %s", args[0], arg)
+		}
 	}
 }
 
