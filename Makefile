@@ -37,7 +37,7 @@ cpu: $(LIBS)/.cpu bench ## build ./bench for the CPU
 cuda: $(LIBS)/.cuda bench ## build ./bench for the CPU and NVIDIA GPUs
 
 .PHONY: demo
-demo: cpu ## run configs/demo.yaml on synthetic weights; about 25 s, after a first build of minutes
+demo: cpu ## run configs/demo.yaml on synthetic weights; about 30 s, after a first build of minutes
 	./bench -matrix configs/demo.yaml --synthetic
 
 .PHONY: test
