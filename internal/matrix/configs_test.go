@@ -42,8 +42,8 @@ func TestDemoMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := mustPlan(t, s, Narrow{})
-	if p.Rows() != 48 { // 2 models x 2 backends x 4 scenarios x 3 repetitions
-		t.Errorf("Rows = %d, want 48", p.Rows())
+	if p.Rows() != 72 { // 2 models x 3 backends x 4 scenarios x 3 repetitions
+		t.Errorf("Rows = %d, want 72", p.Rows())
 	}
 	// The whole demo has minutes on two cores: bound the tokens gpt2 evaluates
 	// on the CPU, which does about 600 of a prompt and 60 decode steps a second.
