@@ -71,13 +71,24 @@ func (f *file) checkf(at string, ok bool, format string, args ...any) {
 		return
 	}
 	line, col := 1, 1
-	if p, err := yaml.PathString(at); err == nil {
-		if node, err := p.FilterFile(f.tree); err == nil {
-			pos := first(node).GetToken().Position
-			line, col = pos.Line, pos.Column
-		}
+	if node := f.node(at); node != nil {
+		pos := first(node).GetToken().Position
+		line, col = pos.Line, pos.Column
 	}
 	f.problems = append(f.problems, fmt.Errorf("%s:%d:%d: %s", f.path, line, col, fmt.Sprintf(format, args...)))
+}
+
+// node returns what is at a YAML path, nil if nothing is.
+func (f *file) node(at string) ast.Node {
+	p, err := yaml.PathString(at)
+	if err != nil {
+		return nil
+	}
+	node, err := p.FilterFile(f.tree)
+	if err != nil {
+		return nil
+	}
+	return node
 }
 
 // Most is the largest price, weight or number of tokens that is taken: far above
@@ -87,6 +98,15 @@ const Most = 1e12
 // amount notes a problem at a YAML path unless v is a number from 0 to Most.
 func (f *file) amount(at, name string, v float64) {
 	f.checkf(at, v >= 0 && v <= Most, "%s must be >= 0 and at most %g", name, Most)
+}
+
+// tokens notes a problem at a YAML path of v unless v is a number of tokens. A
+// fraction would be cut off without a word when it is decoded.
+func (f *file) tokens(at, name string, v int) {
+	at += "." + name
+	_, fraction := f.node(at).(*ast.FloatNode)
+	f.checkf(at, !fraction, "%s must be a whole number", name)
+	f.amount(at, name, float64(v))
 }
 
 // first returns the node a reader would point at: of a mapping its first key.

@@ -113,8 +113,8 @@ func (p *Pricing) check(f *file) {
 	for i, r := range p.Requests {
 		at := fmt.Sprintf("$.requests[%d]", i)
 		requests.add(f, at, r.Name)
-		f.amount(at, "prompt_tokens", float64(r.PromptTokens))
-		f.amount(at, "gen_tokens", float64(r.GenTokens))
+		f.tokens(at, "prompt_tokens", r.PromptTokens)
+		f.tokens(at, "gen_tokens", r.GenTokens)
 	}
 
 	var tiers names

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 func write(t *testing.T, content string) string {
@@ -100,6 +102,8 @@ tiers:
 }
 
 func TestErrorsPointAtTheirPlace(t *testing.T) {
+	promise.Of(t, "wrong pricing and carbon files", "negative, missing, twofold and unknown entries",
+		"refused at file:line:column")
 	const source = "source: s, read: 2026-01-02"
 	for _, c := range []struct{ name, content, want string }{
 		{"unknown key", "energy:\n  usd_per_kwh: 0.2\n  sauce: x\n", "x.yaml:3:3: unknown field"},
