@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -23,9 +24,8 @@ const limitOfARow = 30 * time.Second
 // A disk that is full ends the run, since rows can no longer be kept. What was
 // kept is whole.
 func TestFaultDiskFull(t *testing.T) {
-	promise(t, "the disk is full", "results on a tmpfs of 4 MB that another file fills in the middle of a row",
+	promise.Of(t, "the disk is full", "results on a tmpfs of 4 MB that another file fills in the middle of a row",
 		"the run ends at once with code 1 and says why; every row kept is whole; with room again --resume completes it")
-	times(t, 1, 1)
 	asRoot(t, "mount a small file system")
 	want := of(uninterrupted(t), "tiny-llama.")
 	dir := workspace(t)
@@ -58,9 +58,8 @@ func TestFaultDiskFull(t *testing.T) {
 
 // A write that fails in the middle of a row.
 func TestFaultWriteFails(t *testing.T) {
-	promise(t, "a row can be written in part only", "RLIMIT_FSIZE of the run 100 bytes above the size of the rows' file, in the middle of a row",
+	promise.Of(t, "a row can be written in part only", "RLIMIT_FSIZE of the run 100 bytes above the size of the rows' file, in the middle of a row",
 		"the run ends at once with code 1 and says why; no part of the row is left; --resume completes it")
-	times(t, 1, 1)
 	p, dir, out := steadyRun(t, oneModel...)
 	worker, before := p.freeze(out, oneModelMiddle)
 	limit(t, p.Process.Pid, unix.RLIMIT_FSIZE, uint64(len(before)+100))
@@ -74,9 +73,8 @@ func TestFaultWriteFails(t *testing.T) {
 
 // Rows in a folder that is gone would be measured for nothing.
 func TestFaultFolderRemoved(t *testing.T) {
-	promise(t, "the results folder is removed during the run", "rm -r in the middle of a row",
+	promise.Of(t, "the results folder is removed during the run", "rm -r in the middle of a row",
 		"the run ends after that row with code 1, says so and makes no new folder")
-	times(t, 1, 1)
 	p, dir, out := steadyRun(t, oneModel...)
 	worker, _ := p.freeze(out, oneModelMiddle)
 	if err := os.RemoveAll(out); err != nil {
@@ -93,9 +91,8 @@ func TestFaultFolderRemoved(t *testing.T) {
 // Times of rows are taken from a clock that never steps; what the wall clock
 // says is written down and nothing else.
 func TestFaultClockStep(t *testing.T) {
-	promise(t, "the wall clock steps by years", "timestamps of the rows so far moved 10 years ahead, then the run is resumed",
+	promise.Of(t, "the wall clock steps by years", "timestamps of the rows so far moved 10 years ahead, then the run is resumed",
 		"the run completes; every table is the same, byte by byte, as without the step")
-	times(t, 1, 1)
 	p, dir, out := steadyRun(t, oneModel...)
 	p.freeze(out, oneModelMiddle)
 	send(t, p.Process.Pid, syscall.SIGKILL)

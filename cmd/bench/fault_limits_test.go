@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -38,9 +39,8 @@ func memoryGroup(t *testing.T, bytes int) (procs string) {
 
 // The kernel kills what takes more memory than there is.
 func TestFaultOOMKill(t *testing.T) {
-	promise(t, "the kernel kills a worker for want of memory", "moved into a control group of 1 MB, before it loads its context",
+	promise.Of(t, "the kernel kills a worker for want of memory", "moved into a control group of 1 MB, before it loads its context",
 		"an error row says SIGKILL and that memory may have run out; the row is measured again")
-	times(t, 1, 1)
 	procs := memoryGroup(t, 1<<20)
 	dir := workspace(t)
 	want := uninterrupted(t)
@@ -67,9 +67,8 @@ func TestFaultOOMKill(t *testing.T) {
 
 // A machine that starts no more programs ends no run: its rows are errors.
 func TestFaultNoMoreFiles(t *testing.T) {
-	promise(t, "no new worker can be started", "RLIMIT_NOFILE of the run down to what it has open, then its worker killed",
+	promise.Of(t, "no new worker can be started", "RLIMIT_NOFILE of the run down to what it has open, then its worker killed",
 		"error rows say why, the run ends with code 1; --resume completes it")
-	times(t, 1, 1)
 	p, dir, out := steadyRun(t, oneModel...)
 	worker, before := p.freeze(out, oneModelMiddle)
 	var had unix.Rlimit
@@ -96,9 +95,8 @@ func TestFaultNoMoreFiles(t *testing.T) {
 
 // Where no process can be made at all, the Go runtime may end the run itself.
 func TestFaultFork(t *testing.T) {
-	promise(t, "fork fails", "as another user, RLIMIT_NPROC of the run down to 1, then its worker killed",
+	promise.Of(t, "fork fails", "as another user, RLIMIT_NPROC of the run down to 1, then its worker killed",
 		"the run ends with a code other than 0 and keeps every row; --resume completes it")
-	times(t, 1, 1)
 	asRoot(t, "be another user")
 	want := of(uninterrupted(t), "tiny-llama.")
 	const nobody = 65534

@@ -12,15 +12,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
 // A run that is ended at any point, also while it starts or reports, loses
 // nothing and can be continued.
 func TestFaultParentEnded(t *testing.T) {
-	promise(t, "the run is killed or asked to end", "SIGKILL, SIGTERM and SIGHUP in turn, at random points from the start of the program to its end",
+	promise.Of(t, "the run is killed or asked to end", "SIGKILL, SIGTERM and SIGHUP in turn, at random points from the start of the program to its end",
 		"every row that was written is kept; --resume, or the same command where nothing was written yet, completes the run")
-	n := times(t, 3, 50)
+	n := promise.Times(t, 3, 50)
 	want := uninterrupted(t)
 	start := time.Now()
 	p, _, _ := steadyRun(t)
@@ -61,10 +62,10 @@ func TestFaultParentEnded(t *testing.T) {
 // Whatever a worker dies of, its row is an error that names it, and is tried
 // once more.
 func TestFaultWorkerDies(t *testing.T) {
-	promise(t, "a worker crashes or is killed", "SIGSEGV, SIGABRT, SIGBUS, SIGKILL and SIGTERM, in the middle of a row",
+	promise.Of(t, "a worker crashes or is killed", "SIGSEGV, SIGABRT, SIGBUS, SIGKILL and SIGTERM, in the middle of a row",
 		"an error row names the signal, the row is measured again by a new worker, the run ends with code 0")
 	signals := []syscall.Signal{syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGBUS, syscall.SIGKILL, syscall.SIGTERM}
-	signals = signals[:times(t, 1, len(signals))]
+	signals = signals[:promise.Times(t, 1, len(signals))]
 	want := of(uninterrupted(t), "tiny-llama.")
 	for _, s := range signals {
 		t.Run(unix.SignalName(s), func(t *testing.T) {
@@ -89,10 +90,9 @@ func TestFaultWorkerDies(t *testing.T) {
 // A worker that no longer answers is ended when its row takes much longer than
 // the rows before let expect.
 func TestFaultWorkerHangs(t *testing.T) {
-	promise(t, "a worker hangs", "SIGSTOP in the middle of a row, so that SIGTERM cannot be obeyed",
+	promise.Of(t, "a worker hangs", "SIGSTOP in the middle of a row, so that SIGTERM cannot be obeyed",
 		"ended by SIGTERM, then SIGKILL, after 20 times what the row should take and at least a minute; the row is measured again")
-	onlyAll(t, "a row is given a minute at least")
-	times(t, 0, 1)
+	promise.OnlyInFull(t, "a row is given a minute at least")
 	p, dir, out := steadyRun(t, oneModel...)
 	_, before := p.freeze(out, oneModelMiddle)
 	p.end(0, "the worker died", "no reply within 1m0s")
@@ -106,9 +106,8 @@ func TestFaultWorkerHangs(t *testing.T) {
 
 // A model file that is cut off while it is mapped ends the worker by SIGBUS.
 func TestFaultModelCutOff(t *testing.T) {
-	promise(t, "the model file is cut off during the run", "truncated to half in the middle of a row",
+	promise.Of(t, "the model file is cut off during the run", "truncated to half in the middle of a row",
 		"error rows name the file, the run ends with code 1; with the file restored --resume completes it")
-	times(t, 1, 1)
 	dir := workspace(t)
 	uninterrupted(t) // which makes the model
 	whole, err := os.ReadFile(filepath.Join(home, "models", "synthetic", "tiny-llama-seed42-f16.gguf"))

@@ -17,38 +17,7 @@ import (
 	"github.com/phasebench/phasebench/internal/record"
 )
 
-// What must hold after any fault, and how often faults are tried. `make
-// test-faults` sets FAULTS=all and makes docs/reliability.md of the attributes
-// that the tests set; otherwise a sample runs.
-
-// promise makes the test a line of docs/reliability.md: what goes wrong, how
-// the test brings it about, and what is promised then.
-func promise(t *testing.T, fault, how, promised string) {
-	t.Helper()
-	t.Attr("fault", fault)
-	t.Attr("how", how)
-	t.Attr("promise", promised)
-}
-
-// times returns how often a fault is to be tried: sample times, or all when
-// everything is asked for.
-func times(t *testing.T, sample, all int) int {
-	t.Helper()
-	n := sample
-	if os.Getenv("FAULTS") == "all" {
-		n = all
-	}
-	t.Attr("times", strconv.Itoa(n))
-	return n
-}
-
-// onlyAll skips a test that takes too long for a sample.
-func onlyAll(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("FAULTS") != "all" {
-		t.Skip(why + ": set FAULTS=all, as make test-faults does")
-	}
-}
+// What must hold after any fault.
 
 // asRoot skips a test that needs what only root may do.
 func asRoot(t *testing.T, what string) {

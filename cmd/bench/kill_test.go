@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -134,6 +135,8 @@ func errorRows(all []record.Record) []int {
 }
 
 func TestWorkerKilled(t *testing.T) {
+	promise.Of(t, "a worker is killed once", "SIGKILL in the middle of a long row",
+		"an error row says so, the row is measured again after a warm-up, the run ends with code 0; a resume adds nothing")
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
@@ -166,6 +169,8 @@ func TestWorkerKilled(t *testing.T) {
 
 // A cell that costs two workers is given up, until the run is resumed.
 func TestWorkerKilledTwice(t *testing.T) {
+	promise.Of(t, "a cell kills two workers", "SIGKILL to both in the middle of the same row",
+		"the cell is given up with error rows, the run ends with code 1; --resume measures it")
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
 	p := start(t, dir, "-matrix", "steady.yaml", "--models", "tiny-llama", "--scenarios", "long", "-o", "out")
@@ -193,6 +198,8 @@ func TestWorkerKilledTwice(t *testing.T) {
 }
 
 func TestParentKilled(t *testing.T) {
+	promise.Of(t, "the run is killed and leaves half a row", "SIGKILL to the run, then half a row at the end of its file",
+		"no process is left within 2 s; the half row is moved aside with a warning; --resume completes the run")
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
@@ -229,6 +236,8 @@ func TestParentKilled(t *testing.T) {
 
 // A worker in the middle of a long row does not look whether anyone listens.
 func TestNoOrphan(t *testing.T) {
+	promise.Of(t, "the run is killed while its worker is deep in a row", "SIGKILL to the run during a row of hours",
+		"the worker is gone within 2 s")
 	dir := workspace(t)
 	matrix := `
 name: endless
@@ -252,6 +261,8 @@ scenarios:
 
 // Ctrl-C goes to the whole foreground process group.
 func TestInterrupt(t *testing.T) {
+	promise.Of(t, "Ctrl-C", "SIGINT to the process group in the middle of a row",
+		"the row is finished, the run ends with code 1 and says how to go on; --resume completes it")
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
@@ -275,6 +286,8 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestSecondInterrupt(t *testing.T) {
+	promise.Of(t, "Ctrl-C twice", "SIGINT twice in the middle of a row",
+		"the run ends at once with code 1; the row at hand leaves no trace")
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
 	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
@@ -292,6 +305,8 @@ func TestSecondInterrupt(t *testing.T) {
 }
 
 func TestTwoRunsIntoOneFolder(t *testing.T) {
+	promise.Of(t, "two runs into one folder", "a second run and a resume while the first runs",
+		"refused with code 2 and the process id of the first, which goes on unharmed")
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
