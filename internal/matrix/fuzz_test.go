@@ -6,11 +6,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 // Whatever the input, the result is a spec that can be planned or an error
 // whose every line begins with a place inside the file.
 func FuzzLoad(f *testing.F) {
+	promise.Of(f, "any bytes as a matrix", "fuzzing of the matrix reader",
+		"a matrix whose plan has cells of unique names that are file names, or an error at file:line:column")
 	for _, pattern := range []string{"testdata/bad/*.yaml", "../../configs/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/phasebench/phasebench/internal/plainyaml"
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 // minimal is the smallest matrix there is; tests append to it or replace parts.
@@ -107,6 +108,8 @@ energy:
 // Each file in testdata/bad has beside it the message it must give, which
 // begins with the place; rewrite them with UPDATE=1.
 func TestBadFiles(t *testing.T) {
+	promise.Of(t, "wrong matrix files", "the files of internal/matrix/testdata/bad",
+		"every mistake at once, each at file:line:column; nothing is run")
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no files", err)
@@ -199,6 +202,9 @@ func TestOneProblem(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
+	promise.Of(t, "a matrix file that is missing, a folder or endless", "each of them as the matrix",
+		"refused with the reason; no more than 1 MiB of it is read")
+	promise.Tries(t, 3)
 	_, err := Load("testdata/none.yaml")
 	if !errors.Is(err, os.ErrNotExist) || err.Error() != "matrix file testdata/none.yaml: no such file or directory" {
 		t.Errorf("got %v", err)
@@ -224,6 +230,9 @@ func TestForeignEditors(t *testing.T) {
 }
 
 func TestTooMuch(t *testing.T) {
+	promise.Of(t, "YAML bombs", "lists and words beyond number, thousands of nested lists",
+		"refused at file:line:column before the parser sees them")
+	promise.Tries(t, 4)
 	check := func(models, want string) {
 		t.Helper()
 		_, err := Parse("m.yaml", []byte(strings.Replace(minimal, "[{name: gpt2, synth: gpt2}]", models, 1)))

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 func TestReadGoesOnAfterBadLines(t *testing.T) {
@@ -92,6 +94,8 @@ func TestDone(t *testing.T) {
 // FuzzRead checks that no input makes Read panic, that every line is a row, a
 // warning or blank, and that rows which were read can be written and read again.
 func FuzzRead(f *testing.F) {
+	promise.Of(f, "any bytes as rows", "fuzzing of the reader of rows",
+		"each line becomes a row, a warning or is blank; what was read can be written and read again")
 	good := `{"schema":1,"timestamp":"2026-01-02T03:04:05Z","cell_id":"a","status":"ok","step_ms":[1.5,2e-3]}`
 	for _, seed := range []string{
 		"", "\n", good, good + "\n", good + "\n" + good[:30], "\x00\x00\n" + good,

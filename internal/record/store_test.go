@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 func row(cell string, rep int, status Status) Record {
@@ -104,6 +106,8 @@ func TestSecondRunIsRefused(t *testing.T) {
 
 // A lock left by a killed process must not stand in the way.
 func TestLockOfKilledProcess(t *testing.T) {
+	promise.Of(t, "the lock of a killed run", "a process is killed that holds the lock of a folder",
+		"while it lives it is named; after its death the folder opens")
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run=TestHoldLock")
 	cmd.Env = append(os.Environ(), "RECORD_HOLD="+dir)
