@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 func TestClosedContext(t *testing.T) {
@@ -81,6 +83,8 @@ func TestModelOutlivesItsContexts(t *testing.T) {
 
 // An assertion in the engine becomes an error, and the context takes no more.
 func TestAssertion(t *testing.T) {
+	promise.Of(t, "an assertion of the engine", "a cache type that the engine accepts and then dies of",
+		"an error that quotes the assertion; the context takes no more")
 	m := tinyModel(t, "tiny-llama")
 	allow := func(name string, block int) {
 		kvBlocks[name] = block
@@ -202,6 +206,8 @@ func nanModel(t *testing.T) *Model {
 }
 
 func TestNaN(t *testing.T) {
+	promise.Of(t, "weights that are NaN", "a model whose every logit is NaN",
+		"an error says NaN; the cache is left empty")
 	m := nanModel(t)
 	for _, host := range []bool{false, true} {
 		c := newContext(t, m, ContextParams{NCtx: 32, HostArgmax: host})
@@ -286,6 +292,9 @@ func TestOddTexts(t *testing.T) {
 
 // A file cut off anywhere is an error.
 func TestTruncatedFile(t *testing.T) {
+	promise.Of(t, "a model file that is cut off", "a tiny model cut at seven places, mapped and read",
+		"an error with a reason of the engine")
+	promise.Tries(t, 14)
 	whole, err := os.ReadFile(tinyFile(t, "tiny-gpt2"))
 	if err != nil {
 		t.Fatal(err)

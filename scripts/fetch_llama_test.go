@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 // upstream is a small stand-in for the engine's repository, with every path
@@ -128,6 +130,8 @@ func TestFetchLlamaByGit(t *testing.T) {
 }
 
 func TestFetchLlamaRefusesOtherContent(t *testing.T) {
+	promise.Of(t, "another engine source under the pinned name", "a repository whose content differs from the lock file",
+		"refused, with both hashes")
 	u := newUpstream(t)
 	// The tag now names something else than the lock file pins.
 	u.write(u.repo, "src/engine.cpp", "int changed;\n")

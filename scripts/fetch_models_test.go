@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 // What scripts/models.tsv pins for the model that these tests ask for.
@@ -233,6 +235,8 @@ func TestFetchContinuesAPartOfAnEarlierRun(t *testing.T) {
 }
 
 func TestFetchRefusesWrongContent(t *testing.T) {
+	promise.Of(t, "a model file with other content than declared", "a server that sends other bytes",
+		"refused and removed")
 	for file, hash := range map[string]string{
 		"model.safetensors": strings.Repeat("ab", 32),
 		"config.json":       strings.Repeat("ab", 20),

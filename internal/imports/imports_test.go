@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -206,6 +207,8 @@ func TestColumns(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
+	promise.Of(t, "wrong files to import", "CSV and JSON with missing, twofold, absurd and endless parts",
+		"refused at file:line; nothing is imported; at most 16 MiB and 100 000 rows are read")
 	row := "m,b,s,16,8,1,2"
 	list := strings.ReplaceAll("["+strings.TrimSpace(pp(16, ""))+",\n"+strings.TrimSpace(tg(8, 16, ""))+"\n]", `, "n`, ",\n"+`"n`)
 	for _, tc := range []struct{ name, content, want string }{
@@ -263,6 +266,8 @@ func TestMistakes(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
+	promise.Of(f, "any bytes as a file to import", "fuzzing of the importer",
+		"rows with a name, an origin and a time each, or an error")
 	for _, name := range []string{"llama-bench.jsonl", "llama-bench.json", "llama-bench.csv"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {

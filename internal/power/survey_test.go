@@ -9,6 +9,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"github.com/phasebench/phasebench/internal/clock"
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/wire"
 )
 
@@ -90,6 +91,8 @@ func TestSurveyOfWhatIsNotThere(t *testing.T) {
 }
 
 func TestSurveyOfAGPUThatIsLost(t *testing.T) {
+	promise.Of(t, "the GPU is lost while it is surveyed", "an NVML mock that answers GPU_IS_LOST",
+		"what cannot be read is told with its reason")
 	c := newCard()
 	reads := 0
 	c.GetPowerUsageFunc = func() (uint32, nvml.Return) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/clock"
 	"github.com/phasebench/phasebench/internal/environ"
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/runner"
 	"github.com/phasebench/phasebench/internal/wire"
@@ -128,6 +129,8 @@ func TestAnnotateWithoutInstantPower(t *testing.T) {
 }
 
 func TestAnnotateAfterTheGPUWasLost(t *testing.T) {
+	promise.Of(t, "NVML loses the GPU", "an NVML mock that answers GPU_IS_LOST after some rows",
+		"rows go on without power, which is absent and not 0; one warning says why")
 	c := newCard()
 	tel := telemetry(t, c)
 	tel.row(2, "gpu")

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -174,6 +175,8 @@ func TestAnalysisAgainReplacesFiles(t *testing.T) {
 }
 
 func TestDamagedRowsAreTold(t *testing.T) {
+	promise.Of(t, "a damaged row among others", "half a row at the end of the file of a finished run",
+		"the report is made and names the line")
 	dir := runDir(t, "cpu")
 	path := filepath.Join(dir, record.File)
 	data, err := os.ReadFile(path)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/wire"
 )
@@ -262,6 +263,8 @@ func TestCancelKills(t *testing.T) {
 
 // A worker's environment is what the runner lists and the backend sets.
 func TestWorkerEnvironment(t *testing.T) {
+	promise.Of(t, "secrets and switches in the environment", "variables of the shell, of the engine and of OpenMP are set",
+		"a worker has only what the runner lists and the backend sets")
 	t.Setenv("GGML_CUDA_FORCE_MMQ", "1")
 	t.Setenv("OMP_NUM_THREADS", "1")
 	t.Setenv("SECRET_OF_THE_SHELL", "x")
