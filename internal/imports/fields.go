@@ -9,6 +9,9 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // readJSON calls f for each object of an array, or of a sequence of objects as
@@ -119,13 +122,28 @@ func (f *fields) fail(name, want string) {
 	}
 }
 
-// text returns a value as text; "" when it is not there.
+// maxTextBytes is the longest text that is taken: file names are the longest
+// that llama-bench writes.
+const maxTextBytes = 1024
+
+// text returns a value as text; "" when it is not there. It must be one line
+// without control characters, which a terminal could obey.
 func (f *fields) text(name string) string {
 	switch v := f.values[name].(type) {
 	case nil:
 		return ""
 	case string:
-		return v
+		switch {
+		case len(v) > maxTextBytes:
+			f.values[name] = v[:20] + "..."
+			f.fail(name, fmt.Sprintf("a text of at most %d bytes", maxTextBytes))
+		case !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl):
+			f.values[name] = strconv.Quote(v)
+			f.fail(name, "one line without control characters")
+		default:
+			return v
+		}
+		return ""
 	case json.Number:
 		return v.String()
 	case bool:

@@ -154,8 +154,15 @@ func definitions() []definition {
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
+// maxNameBytes keeps names of files, with what is put around them, below the 255
+// bytes that file systems allow.
+const maxNameBytes = 100
+
 // fileName returns a name of files for any text.
-func fileName(s string) string { return notInName.ReplaceAllString(s, "-") }
+func fileName(s string) string {
+	s = notInName.ReplaceAllString(s, "-")
+	return s[:min(len(s), maxNameBytes)]
+}
 
 // unused returns the name, or with a number behind it when a plot has it.
 func unused(plots []Plot, name string) string {

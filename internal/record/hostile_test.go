@@ -89,7 +89,7 @@ func TestFaultMixedRows(t *testing.T) {
 	promise.Of(t, "duplicate, foreign and broken rows in one file", "the same row twice, another schema, NUL bytes, half a row, a row that is no row",
 		"one row for each key; each other line is named by file:line, duplicates by their cell")
 	good := strings.TrimSuffix(goodRow, "\n")
-	bad := []string{"\x00\x00", good[:20], `{"schema":2,"cell_id":"a"}`, `{"schema":1,"cell_id":"a","status":"fine"}`, `"` + strings.Repeat("[", 1<<20), strings.Repeat("[", 1<<20),
+	bad := []string{"\x00\x00", good[:20], `{"schema":2,"cell_id":"a"}`, `{"schema":1,"cell_id":"a","status":"fine"}`, `{"schema":1,"cell_id":"a","model":"\u001b[31m","status":"ok"}`, `"` + strings.Repeat("[", 1<<20), strings.Repeat("[", 1<<20),
 		`{"schema":1,"cell_id":"a","status":"ok","rep":1e400}`, `{"schema":1,"cell_id":"a","status":"ok","rep":99999999999999999999}`}
 	lines := append([]string{good, good}, bad...)
 	promise.Tries(t, len(lines))

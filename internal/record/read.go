@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+	"unicode"
 )
 
 // LineError is a line that is not a row. Reading goes on after it.
@@ -110,6 +112,8 @@ func parse(line []byte, row *Record) error {
 	switch {
 	case row.CellID == "":
 		return errors.New("row without cell_id; left out")
+	case strings.ContainsFunc(row.CellID+row.Model+row.Backend+row.Scenario, unicode.IsControl):
+		return errors.New("row whose names have control characters, which a terminal could obey; left out")
 	case row.Status != StatusOK && row.Status != StatusSkipped && row.Status != StatusError:
 		return fmt.Errorf("row with unknown status %q; left out", row.Status)
 	}
