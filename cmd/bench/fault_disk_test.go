@@ -26,6 +26,7 @@ const limitOfARow = 30 * time.Second
 func TestFaultDiskFull(t *testing.T) {
 	promise.Of(t, "the disk is full", "results on a tmpfs of 4 MB that another file fills in the middle of a row",
 		"the run ends at once with code 1 and says why; every row kept is whole; with room again --resume completes it")
+	promise.OnlyInFull(t, "like a write that fails, which is in the sample")
 	asRoot(t, "mount a small file system")
 	want := of(uninterrupted(t), "tiny-llama.")
 	dir := workspace(t)
@@ -93,6 +94,7 @@ func TestFaultFolderRemoved(t *testing.T) {
 func TestFaultClockStep(t *testing.T) {
 	promise.Of(t, "the wall clock steps by years", "timestamps of the rows so far moved 10 years ahead, then the run is resumed",
 		"the run completes; every table is the same, byte by byte, as without the step")
+	promise.OnlyInFull(t, "three runs' worth of rows and tables")
 	p, dir, out := steadyRun(t, oneModel...)
 	p.freeze(out, oneModelMiddle)
 	send(t, p.Process.Pid, syscall.SIGKILL)

@@ -27,7 +27,7 @@ func uninterrupted(t *testing.T) map[record.Key]string {
 	t.Helper()
 	steadyOnce.Do(func() {
 		dir := workspace(t)
-		bench(t, dir, []string{"-matrix", "steady.yaml", "-o", "out"}, 0)
+		bench(t, dir, []string{"-matrix", "steady.yaml", "-o", "out", "--no-kv"}, 0)
 		steady = outcomes(t, filepath.Join(dir, "out"))
 	})
 	return steady
@@ -140,7 +140,7 @@ func TestWorkerKilled(t *testing.T) {
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out", "--no-kv")
 	worker, before := p.freeze(out, steadyMiddle)
 	send(t, worker, syscall.SIGKILL)
 	p.end(0, "the worker died", "SIGKILL")
@@ -161,7 +161,7 @@ func TestWorkerKilled(t *testing.T) {
 	sameOutcomes(t, out, want)
 
 	whole := lines(t, out)
-	bench(t, dir, []string{"--resume", "out"}, 0)
+	bench(t, dir, []string{"--resume", "out", "--no-kv"}, 0)
 	if !bytes.Equal(lines(t, out), whole) {
 		t.Error("a run with nothing missing got more rows when resumed")
 	}
@@ -173,7 +173,7 @@ func TestWorkerKilledTwice(t *testing.T) {
 		"the cell is given up with error rows, the run ends with code 1; --resume measures it")
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "--models", "tiny-llama", "--scenarios", "long", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "--models", "tiny-llama", "--scenarios", "long", "-o", "out", "--no-kv")
 	worker, before := p.freeze(out, 1)
 	send(t, worker, syscall.SIGKILL)
 	// Then come the error row and the warm-up of the new worker.
@@ -193,7 +193,7 @@ func TestWorkerKilledTwice(t *testing.T) {
 			want[key] = outcome
 		}
 	}
-	bench(t, dir, []string{"--resume", "out"}, 0)
+	bench(t, dir, []string{"--resume", "out", "--no-kv"}, 0)
 	sameOutcomes(t, out, want)
 }
 
@@ -203,7 +203,7 @@ func TestParentKilled(t *testing.T) {
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out", "--no-kv")
 	worker := p.reach(out, steadyMiddle)
 	send(t, p.Process.Pid, syscall.SIGKILL)
 	p.Wait()
@@ -220,7 +220,7 @@ func TestParentKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	bench(t, dir, []string{"--resume", "out"}, 0, "half written", "rows are there already")
+	bench(t, dir, []string{"--resume", "out", "--no-kv"}, 0, "half written", "rows are there already")
 	sameOutcomes(t, out, want)
 	if !bytes.HasPrefix(lines(t, out), before) {
 		t.Error("rows that were there have changed")
@@ -266,7 +266,7 @@ func TestInterrupt(t *testing.T) {
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out", "--no-kv")
 	worker, before := p.freeze(out, steadyMiddle)
 	send(t, -p.Process.Pid, syscall.SIGINT)
 	eventually(t, 5*time.Second, "told", func() bool { return strings.Contains(p.printed(), "stopping after this row") })
@@ -278,7 +278,7 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("%d rows, want the %d there were and the one at hand, ok", len(all), n)
 	}
 	before = lines(t, out)
-	bench(t, dir, []string{"--resume", "out"}, 0)
+	bench(t, dir, []string{"--resume", "out", "--no-kv"}, 0)
 	sameOutcomes(t, out, want)
 	if !bytes.HasPrefix(lines(t, out), before) {
 		t.Error("rows that were there have changed")
@@ -290,7 +290,7 @@ func TestSecondInterrupt(t *testing.T) {
 		"the run ends at once with code 1; the row at hand leaves no trace")
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out", "--no-kv")
 	worker, before := p.freeze(out, steadyMiddle)
 	send(t, -p.Process.Pid, syscall.SIGINT)
 	eventually(t, 5*time.Second, "told", func() bool { return strings.Contains(p.printed(), "once more to stop at once") })
@@ -310,7 +310,7 @@ func TestTwoRunsIntoOneFolder(t *testing.T) {
 	want := uninterrupted(t)
 	dir := workspace(t)
 	out := filepath.Join(dir, "out")
-	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out")
+	p := start(t, dir, "-matrix", "steady.yaml", "-o", "out", "--no-kv")
 	worker, before := p.freeze(out, steadyMiddle)
 	who := fmt.Sprintf("process %d is writing to this run", p.Process.Pid)
 	bench(t, dir, []string{"-matrix", "steady.yaml", "-o", "out"}, 2, who)
