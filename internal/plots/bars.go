@@ -2,6 +2,8 @@ package plots
 
 import (
 	"image/color"
+	"sort"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -48,7 +50,7 @@ func barTile(heading, unit string, b bars) (*plot.Plot, reach) {
 	b.max = shown.hi
 	setLinear(&p.X, shown.from0(0.25), 4, b.format) // room for the values
 	p.Y.Min, p.Y.Max = -0.5, float64(len(b.rows))-0.5
-	p.Y.Tick.Marker = rowLabels{labels}
+	p.Y.Tick.Marker = newRowLabels(labels)
 	p.Y.Tick.Length = 0
 	p.Add(b)
 	return p, ends
@@ -56,6 +58,33 @@ func barTile(heading, unit string, b bars) (*plot.Plot, reach) {
 
 // rowLabels are the ticks of an axis that has no values but names rows.
 type rowLabels struct{ plot.ConstantTicks }
+
+// maxLabelWidth is what names may take of a tile, of which there are three
+// beside each other at most: longer ones would leave nothing for the picture.
+const maxLabelWidth = figureWidth / 4
+
+// newRowLabels names rows, with an ellipsis in names that are too long.
+func newRowLabels(ticks []plot.Tick) rowLabels {
+	sty := style(smallSize, false, ink)
+	for i := range ticks {
+		lines := strings.Split(ticks[i].Label, "\n")
+		for j, line := range lines {
+			lines[j] = cut(sty, line, maxLabelWidth)
+		}
+		ticks[i].Label = strings.Join(lines, "\n")
+	}
+	return rowLabels{ticks}
+}
+
+// cut returns the text, or as much of its beginning as fits with an ellipsis.
+func cut(sty text.Style, s string, width vg.Length) string {
+	if sty.Width(s) <= width {
+		return s
+	}
+	letters := []rune(s)
+	n := sort.Search(len(letters), func(n int) bool { return sty.Width(string(letters[:n])+"…") > width })
+	return string(letters[:max(n-1, 0)]) + "…"
+}
 
 func (b bars) at(row int) float64 { return float64(len(b.rows) - 1 - row) }
 

@@ -184,7 +184,7 @@ func tierComparison(in *input) ([]*figure, error) {
 	shown, ends := values.within(maxReach)
 	setLog(&p.X, shown.times(1.25), dollars)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(tiers))-0.5
-	p.Y.Tick.Marker, p.Y.Tick.Length = rowLabels{labels}, 0
+	p.Y.Tick.Marker, p.Y.Tick.Length = newRowLabels(labels), 0
 
 	f := &figure{tiles: [][]*plot.Plot{{p}}, rowHeight: 44 + 25*vg.Length(len(tiers))}
 	for _, c := range best {

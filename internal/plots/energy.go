@@ -106,7 +106,7 @@ func (h *heat) tile(heading string) *plot.Plot {
 	}
 	p.X.Min, p.X.Max = -0.5, float64(len(h.columns))-0.5
 	p.Y.Min, p.Y.Max = -0.5, float64(len(h.models))-0.5
-	p.X.Tick.Marker, p.Y.Tick.Marker = rowLabels{columns}, rowLabels{rows}
+	p.X.Tick.Marker, p.Y.Tick.Marker = newRowLabels(columns), newRowLabels(rows)
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
 	p.X.Tick.Length, p.Y.Tick.Length = 2, 2
 	p.X.Tick.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0

@@ -164,7 +164,7 @@ func kvCrossover(in *input) ([]*figure, error) {
 	}
 	setLog(&p.X, tokens.times(1.6), scaled)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(all))-0.5
-	p.Y.Tick.Marker, p.Y.Tick.Length = rowLabels{labels}, 0
+	p.Y.Tick.Marker, p.Y.Tick.Length = newRowLabels(labels), 0
 	f := &figure{tiles: [][]*plot.Plot{{p}}, rowHeight: 44 + 42*vg.Length(len(all))}
 	f.legend = []key{
 		markerKey("cache as large as the weights", crossoverMark(other)),
