@@ -56,7 +56,7 @@ func inline(text string) template.HTML {
 		part = boldMark.ReplaceAllString(part, "<strong>$1</strong>")
 		out.WriteString(linkMark.ReplaceAllStringFunc(part, func(link string) string {
 			m := linkMark.FindStringSubmatch(link)
-			if strings.Contains(m[2], ":") {
+			if strings.ContainsAny(m[2], `:\`) || strings.HasPrefix(m[2], "/") {
 				return link
 			}
 			return `<a href="` + m[2] + `">` + m[1] + "</a>"
