@@ -85,6 +85,7 @@ func show(dir string, p priceFlags, io stdio) (*analyze.Analysis, error) {
 		RateUSDPerHour: setup.RateUSDPerHour,
 		Blend:          setup.Blend,
 		PlannedRows:    setup.PlannedRows,
+		Cells:          setup.Cells(),
 		Carbon:         p.carbon,
 		Region:         p.region,
 	}

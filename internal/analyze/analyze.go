@@ -38,6 +38,7 @@ type Options struct {
 
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
 	// when that is not known.
+	Cells       []string // IDs in the order of the plan; nil when not known
 	PlannedRows int
 }
 
@@ -82,6 +83,8 @@ type Analysis struct {
 // record.Latest leaves them. Rows without any measured one give an analysis
 // that says so. An error means that the options do not fit.
 func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
+	o := newOrder(opts.Cells, rows)
+	rows, opts.Windows, opts.KV, opts.Devices = o.rows(rows), o.windows(opts.Windows), o.kv(opts.KV), o.devices(opts.Devices)
 	a := &Analysis{Carbon: opts.Carbon, DeviceRecords: opts.Devices, deviceBytes: opts.DeviceBytes}
 	if opts.Pricing == nil {
 		opts.Pricing = &pricing.Pricing{}

@@ -28,6 +28,7 @@ type Options struct {
 	Region         string   // region of the carbon file; empty for its default
 	RateUSDPerHour *float64 // own rate of the devices in the rows; nil to go by the pricing file
 	Blend          string   // name of a blend, or its input share; empty for the pricing file's default
+	Cells          []string // IDs of the cells in the order of the plan; nil when not known
 	PlannedRows    int      // rows the run was to have besides warm-ups; 0 when not known
 }
 
@@ -108,7 +109,7 @@ func beside[T any](dir, name string, read func(path string) ([]T, []error, error
 }
 
 func (o Options) load() (analyze.Options, error) {
-	out := analyze.Options{RateUSDPerHour: o.RateUSDPerHour, Blend: o.Blend, PlannedRows: o.PlannedRows}
+	out := analyze.Options{RateUSDPerHour: o.RateUSDPerHour, Blend: o.Blend, Cells: o.Cells, PlannedRows: o.PlannedRows}
 	var err error
 	if o.PricingPath != "" {
 		if out.Pricing, err = pricing.Load(o.PricingPath); err != nil {

@@ -94,6 +94,20 @@ func (s Setup) Plan() (*matrix.Plan, error) {
 	return spec.Plan(s.Narrow)
 }
 
+// Cells returns the IDs of the cells in the order of the plan; nil for a run
+// without one, as those that were imported.
+func (s Setup) Cells() []string {
+	plan, err := s.Plan()
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, c := range plan.Cells {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
 // PricingFile returns the path of dir's copy of the prices the run was started
 // with, or nothing if it had none.
 func (s Setup) PricingFile(dir string) string {
