@@ -45,6 +45,49 @@ test: cpu ## all tests
 	CGO_ENABLED=0 GOTOOLCHAIN=local $(GO) test ./econ
 	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 ./... # anew, since go does not see the engine change; one at a time, since both use every core
 
+# What can go wrong, tried in full: docs/reliability.md has a line for each test
+# that makes a promise, of what go test said in these logs.
+LOGS := build/reliability
+FUZZTIME ?= 20s
+SOAK ?=
+
+.PHONY: test-faults
+test-faults: cpu ## every fault and hostile input in full, as root; writes docs/reliability.md; FUZZTIME=10m SOAK=45m for the whole of it
+	rm -rf $(LOGS)
+	mkdir -p $(LOGS) docs
+	FAULTS=all SOAK=$(SOAK) GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -timeout 4h -json ./... > $(LOGS)/tests.jsonl || true # the table says what failed
+	scripts/fuzz.sh --time $(FUZZTIME) --json > $(LOGS)/fuzz.jsonl || true
+	@$(MAKE) --no-print-directory reliability
+
+.PHONY: reliability
+reliability: # the table anew, of the logs there are; of a test in several the last that did not skip it counts
+	GOTOOLCHAIN=local $(GO) run ./scripts/reliability $(LOGS)/tests.jsonl $(wildcard $(LOGS)/soak.jsonl) $(LOGS)/fuzz.jsonl > $(LOGS)/table.md || { cat $(LOGS)/table.md; exit 1; }
+	mv $(LOGS)/table.md docs/reliability.md
+
+.PHONY: fuzz
+fuzz: cpu ## every fuzz target for FUZZTIME=20s
+	scripts/fuzz.sh --time $(FUZZTIME)
+
+.PHONY: soak
+soak: cpu ## SOAK=45m of measuring beside something that kills workers, and the run once
+	mkdir -p $(LOGS)
+	SOAK=$(or $(SOAK),45m) GOTOOLCHAIN=local $(GO) test -count=1 -v -timeout 4h -run '^TestSoak$$' -json ./cmd/bench | tee $(LOGS)/soak.jsonl | grep -o '"Output":".*' 
+
+.PHONY: test-race
+test-race: cpu ## tests under Go's race detector and with checked cgo pointers
+	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -race ./econ ./internal/... ./llama ./scripts/...
+	GOFLAGS=-race GOTOOLCHAIN=local $(GO) test -count=1 -run '$(RACED)' ./cmd/bench
+	GOEXPERIMENT=cgocheck2 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 ./llama ./internal/measure ./internal/power
+
+# Of the tests that run the program those with signals, deaths and resuming; it is built with the race detector too.
+RACED := ^Test(Run|WorkerKilled|ParentKilled|Interrupt|SecondInterrupt|TwoRunsIntoOneFolder)$$
+
+.PHONY: test-asan
+test-asan: cpu ## tests with the shim under AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake --build $(BUILD) --parallel --target phasebench_shim_sanitized
+	ln -sf ../lib/libggml-cpu*.so build/asan/ # modules are looked for beside the shim
+	LD_LIBRARY_PATH=$(CURDIR)/build/asan UBSAN_OPTIONS=print_stacktrace=1 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -asan ./llama ./internal/measure
+
 .PHONY: lint
 lint: $(LIBS)/.cpu ## formatting, vet, shell scripts
 	scripts/bootstrap.sh --lint
