@@ -85,8 +85,8 @@ RACED := ^Test(Run|WorkerKilled|ParentKilled|Interrupt|SecondInterrupt|TwoRunsIn
 .PHONY: test-asan
 test-asan: cpu ## tests with the shim under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --build $(BUILD) --parallel --target phasebench_shim_sanitized
-	ln -sf ../lib/libggml-cpu*.so build/asan/ # modules are looked for beside the shim
-	LD_LIBRARY_PATH=$(CURDIR)/build/asan UBSAN_OPTIONS=print_stacktrace=1 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -asan ./llama ./internal/measure
+	ln -sf $(CURDIR)/$(LIBS)/libggml-cpu*.so build/asan/ # modules are looked for beside the shim
+	LD_LIBRARY_PATH=$(CURDIR)/build/asan UBSAN_OPTIONS=print_stacktrace=1 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -timeout 10m -asan ./llama ./internal/measure
 
 .PHONY: lint
 lint: $(LIBS)/.cpu ## formatting, vet, shell scripts

@@ -37,14 +37,8 @@ func memoryGroup(t *testing.T, bytes int) (procs string) {
 	return filepath.Join(name, "cgroup.procs")
 }
 
-// The kernel kills what takes more memory than there is.
-func TestFaultOOMKill(t *testing.T) {
-	promise.Of(t, "the kernel kills a worker for want of memory", "moved in the middle of a row into a control group that has no memory left, before it makes another context",
-		"an error row says SIGKILL and that memory may have run out; the row is measured again")
-	promise.OnlyInFull(t, "it needs root and a control group")
-	procs := memoryGroup(t, 4096)
-	dir := workspace(t)
-	write(t, filepath.Join(dir, "contexts.yaml"), []byte(`
+// contexts is a matrix whose worker makes a second context after two rows.
+const contexts = `
 name: contexts
 repetitions: 1
 models: [{name: m, synth: tiny-gpt2}]
@@ -52,7 +46,57 @@ backends: [{name: cpu, device: cpu, threads: 1, warmup: 0}]
 kv_types: [f16, f32]
 scenarios: [{name: short, prompt_tokens: 32, gen_tokens: 4}, {name: long, prompt_tokens: 32, gen_tokens: 900}]
 energy: {windows: 0, idle_s: 0, roofline: false}
-`))
+`
+
+// memoryOf returns the bytes of writable memory that a process has for itself.
+func memoryOf(t *testing.T, pid int) uint64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmData:")
+	var kib uint64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// Memory that a worker asks for and does not get costs the cells that need it.
+func TestFaultNoMemory(t *testing.T) {
+	promise.Of(t, "no memory for a context", "RLIMIT_DATA of a worker 1 MB above what it has, in the middle of a row, before it makes another context",
+		"the row is kept; error rows of kind memory say what was asked for; with memory again --resume completes the run")
+	dir := workspace(t)
+	write(t, filepath.Join(dir, "contexts.yaml"), []byte(contexts))
+	bench(t, dir, []string{"-matrix", "contexts.yaml", "-o", "whole", "--no-kv", "-q"}, 0)
+	p := start(t, dir, "-matrix", "contexts.yaml", "-o", "out", "--no-kv")
+	out := filepath.Join(dir, "out")
+	worker, before := p.freeze(out, 1)
+	limit(t, worker, unix.RLIMIT_DATA, memoryOf(t, worker)+1<<20)
+	send(t, worker, syscall.SIGCONT)
+	p.end(1, "rows failed", "no memory for")
+	all := rows(t, out)
+	at := errorRows(all)
+	for _, i := range at {
+		if e := all[i].Error; e.Kind != "memory" || !strings.Contains(e.Message, "no memory for a context of 932 positions") || !strings.Contains(e.Message, "attempted to allocate") || all[i].KVTypeK != "f32" {
+			t.Errorf("not told as a want of memory: %+v", e)
+		}
+	}
+	if len(at) != 2 {
+		t.Errorf("error rows %v, want the two of the second context", at)
+	}
+	survives(t, dir, before, outcomes(t, filepath.Join(dir, "whole")))
+}
+
+// The kernel kills what takes more memory than there is.
+func TestFaultOOMKill(t *testing.T) {
+	promise.Of(t, "the kernel kills a worker for want of memory", "moved in the middle of a row into a control group that has no memory left, before it makes another context",
+		"an error row says SIGKILL and that memory may have run out; the row is measured again")
+	promise.OnlyInFull(t, "it needs root and a control group")
+	procs := memoryGroup(t, 4096)
+	dir := workspace(t)
+	write(t, filepath.Join(dir, "contexts.yaml"), []byte(contexts))
 	bench(t, dir, []string{"-matrix", "contexts.yaml", "-o", "whole", "--no-kv", "-q"}, 0)
 	want := outcomes(t, filepath.Join(dir, "whole"))
 	out := filepath.Join(dir, "out")

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 // module is what `go list` says about a module.
@@ -64,6 +66,8 @@ func notices(t *testing.T, heading string) map[string][2]string {
 // Every module that is linked, or needed by tests, has its notice with the
 // licence that lies in it.
 func TestNotices(t *testing.T) {
+	promise.Of(t, "a dependency that nobody chose", "the modules that are linked, and those of the tests, against THIRD_PARTY.md",
+		"each is there with its pinned version, its licence and why it is needed")
 	linked, all := modules(t, "./cmd/bench"), modules(t, "-test", "./...", "tool")
 	testOnly := maps.Clone(all)
 	maps.DeleteFunc(testOnly, func(path string, _ module) bool { _, ok := linked[path]; return ok })

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/phasebench/phasebench/internal/promise"
 )
 
 func mustParse(t *testing.T, text string) *Spec {
@@ -80,6 +82,8 @@ b.y.f16-q8_0.t.cf5bba02 skipped: first
 
 // The ID changes with the work and with nothing else.
 func TestIDStability(t *testing.T) {
+	promise.Of(t, "cells that are named otherwise the next time", "a matrix with other names, paths, repetitions and with defaults written out, and with each part of the work changed",
+		"IDs change with the work and with nothing else")
 	id := func(old, new string) string {
 		t.Helper()
 		if strings.Count(grid, old) != 1 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phasebench/phasebench/internal/matrix"
+	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/wire"
 )
@@ -224,6 +225,8 @@ func TestMemoryAndPositions(t *testing.T) {
 }
 
 func TestGPUMemory(t *testing.T) {
+	promise.Of(t, "a model that is too large for the GPU", "a worker that needs 3 MiB of 2",
+		"its rows are skipped before it is loaded, with what is needed and what is free")
 	s := spec()
 	s.Backends[0] = matrix.Backend{Name: "gpu", Device: "cuda"}
 	e := newFake()
@@ -332,6 +335,9 @@ func TestWorkerDeath(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
+	promise.Of(t, "a device has no memory for a model", "a worker that says so when it opens the model, or dies of it once or twice",
+		"error rows of kind memory for that model; the next one runs")
+	promise.Tries(t, 3)
 	s := spec()
 	s.Repetitions = 2
 	s.Models = append(s.Models, matrix.Model{Name: "n", Path: "n.gguf"})
