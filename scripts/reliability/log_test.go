@@ -34,26 +34,31 @@ const broken = `{"Action":"attr","Package":"github.com/phasebench/phasebench/a",
 {"Time":"2026-01-03T03:04:05Z","Action":"skip","Package":"github.com/phasebench/phasebench/a","Test":"TestHolds"}
 `
 
-func table(t *testing.T, code int, logs ...string) (stdout, stderr string) {
+// table returns what is written of logs, nothing if nothing is, and stderr.
+func table(t *testing.T, code int, logs ...string) (written, stderr string) {
 	t.Helper()
-	var paths []string
+	args := []string{filepath.Join(t.TempDir(), "table.md")}
 	for i, log := range logs {
 		path := filepath.Join(t.TempDir(), string(rune('a'+i)))
 		if err := os.WriteFile(path, []byte(log), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		paths = append(paths, path)
+		args = append(args, path)
 	}
 	var out, errs bytes.Buffer
-	if got := run(paths, &out, &errs); got != code {
+	if got := run(args, &out, &errs); got != code {
 		t.Errorf("exit code %d, want %d: %s", got, code, errs.String())
 	}
-	return out.String(), errs.String()
+	data, err := os.ReadFile(args[0])
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(data), errs.String()
 }
 
-func rows(t *testing.T, stdout, want string) {
+func rows(t *testing.T, written, want string) {
 	t.Helper()
-	if got := strings.TrimPrefix(stdout, head); got != want {
+	if got := strings.TrimPrefix(written, head); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
@@ -61,13 +66,13 @@ func rows(t *testing.T, stdout, want string) {
 func TestTable(t *testing.T) {
 	// The package has not ended in this log.
 	whole := said + `{"Action":"pass","Package":"github.com/phasebench/phasebench/a"}` + "\n"
-	stdout, _ := table(t, 0, whole)
-	rows(t, stdout, `| f |  |  | `+"`a`"+` FuzzIt | 680218 inputs | holds, 2026-01-02 |
+	written, _ := table(t, 0, whole)
+	rows(t, written, `| f |  |  | `+"`a`"+` FuzzIt | 680218 inputs | holds, 2026-01-02 |
 | a\|b | so | nothing | `+"`a`"+` TestHolds | 50 | holds, 2026-01-02 |
 | f |  |  | `+"`a`"+` TestSkipped | 0 | not tried, 2026-01-02: not root |
 `)
-	stdout, stderr := table(t, 1, whole, broken)
-	rows(t, stdout, `| f |  |  | `+"`a`"+` FuzzIt | 680218 inputs | holds, 2026-01-02 |
+	written, stderr := table(t, 1, whole, broken)
+	rows(t, written, `| f |  |  | `+"`a`"+` FuzzIt | 680218 inputs | holds, 2026-01-02 |
 | f |  |  | `+"`a`"+` TestHangs | 1 | **BROKEN**: never ended |
 | a\|b | so | nothing | `+"`a`"+` TestHolds | 50 | holds, 2026-01-02 |
 | f |  |  | `+"`a`"+` TestSkipped | 1 | **BROKEN**, 2026-01-03 |
@@ -82,11 +87,13 @@ func TestRefuses(t *testing.T) {
 		"ok  a 0.1s\n": "not a line of go test -json",
 		"":             "no test of these logs makes a promise",
 	} {
-		if stdout, stderr := table(t, 2, log); stdout != "" || !strings.Contains(stderr, want) {
-			t.Errorf("%q: stdout %q, stderr %q", log, stdout, stderr)
+		if written, stderr := table(t, 2, log); written != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%q: wrote %q, stderr %q", log, written, stderr)
 		}
 	}
-	if run([]string{"none"}, new(bytes.Buffer), new(bytes.Buffer)) != 2 || run(nil, new(bytes.Buffer), new(bytes.Buffer)) != 2 || run([]string{"--help"}, new(bytes.Buffer), new(bytes.Buffer)) != 0 {
-		t.Error("usage")
+	for args, code := range map[string]int{"": 2, "table": 2, "--frob a": 2, "--help": 0, filepath.Join(t.TempDir(), "t") + " none": 2} {
+		if got := run(strings.Fields(args), new(bytes.Buffer), new(bytes.Buffer)); got != code {
+			t.Errorf("%q: exit code %d, want %d", args, got, code)
+		}
 	}
 }

@@ -1,8 +1,8 @@
-// Reliability makes docs/reliability.md: it reads what `go test -json` wrote and
-// prints a line for each test that makes a promise (internal/promise), with how
-// often it was tried and how it ended. Nothing else gets into the table.
+// Reliability writes docs/reliability.md: it reads what `go test -json` printed
+// and writes a line for each test that makes a promise (internal/promise), with
+// how often it was tried and how it ended. Nothing else gets into the table.
 //
-// Of a test that ran in several logs the last run counts that did not skip it.
+// Of a test that is in several logs the last run counts that did not skip it.
 package main
 
 import (
@@ -16,20 +16,21 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const usage = "usage: go run ./scripts/reliability LOG... > docs/reliability.md\n"
+const usage = "usage: go run ./scripts/reliability TABLE LOG...\n"
 
 // run returns the exit code: 0, 1 if a test failed, 2 if the logs cannot be read
 // or hold no promise.
-func run(paths []string, stdout, stderr io.Writer) int {
-	if len(paths) == 0 || strings.HasPrefix(paths[0], "-") {
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 1 && strings.TrimLeft(args[0], "-") == "help" {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	if len(args) < 2 || strings.HasPrefix(args[0], "-") {
 		fmt.Fprint(stderr, usage)
-		if len(paths) > 0 && strings.TrimLeft(paths[0], "-") == "help" {
-			return 0
-		}
 		return 2
 	}
 	var log log
-	for _, path := range paths {
+	for _, path := range args[1:] {
 		if err := log.readFile(path); err != nil {
 			fmt.Fprintf(stderr, "reliability: %v\n", err)
 			return 2
@@ -40,13 +41,20 @@ func run(paths []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "reliability: no test of these logs makes a promise")
 		return 2
 	}
-	write(stdout, held)
-	for _, failed := range log.failed() {
-		fmt.Fprintf(stderr, "FAIL %s %s\n%s", failed.pkg, failed.name, failed.output.String())
+	var out strings.Builder
+	write(&out, held)
+	if err := os.WriteFile(args[0], []byte(out.String()), 0o644); err != nil {
+		fmt.Fprintf(stderr, "reliability: %v\n", err)
+		return 2
 	}
-	if len(log.failed()) > 0 {
+	failed := log.failed()
+	for _, t := range failed {
+		fmt.Fprintf(stderr, "FAIL %s %s\n%s", t.pkg, t.name, t.output.String())
+	}
+	if len(failed) > 0 {
 		return 1
 	}
+	fmt.Fprintf(stdout, "%d promises in %s\n", len(held), args[0])
 	return 0
 }
 
