@@ -103,19 +103,19 @@ func closeContext(t *testing.T, c *Context) {
 // What is closed is given back: the process does not grow. The whole test takes
 // minutes; without FAULTS=all a part of it runs.
 func TestNoLeak(t *testing.T) {
-	promise.Of(t, "leaks", "contexts with a prefill and a step each, and a tenth as often a tiny model loaded and closed",
-		"resident memory stays flat: 24 MB for the models and 8 MB for the contexts at most")
+	promise.Of(t, "leaks", "contexts with a prefill and a step each, and about a tenth as often a tiny model loaded and closed",
+		"resident memory stays flat: it grows by 64 MB for all loads and 8 MB for all contexts at most")
 	contexts := promise.Times(t, 300, 10_000)
-	loads := contexts / 10
+	loads := max(contexts/10, 90)
 	file := tinyFile(t, "tiny-gpt2")
 	m := tinyModel(t, "tiny-gpt2")
-	// flat repeats what should leave nothing. The first tenth fills the caches of
-	// both allocators.
+	// flat repeats what should leave nothing. The first ones fill the caches of
+	// both allocators, which takes longest when no test ran before.
 	flat := func(name string, n int, allowed int64, once func()) {
 		t.Helper()
 		var start int64
 		for i := range n {
-			if i == max(n/10, 10) {
+			if i == max(n/10, 60) {
 				debug.FreeOSMemory()
 				start = proc(t, "VmRSS")
 			}
@@ -128,7 +128,7 @@ func TestNoLeak(t *testing.T) {
 			t.Errorf("%d times %s: resident memory grew by %d bytes, more than %d", n, name, grown, allowed)
 		}
 	}
-	flat("load and close", loads, 24<<20, func() {
+	flat("load and close", loads, 64<<20, func() { // arenas of the threads that load; a model would be 15 MB each time
 		m, err := Load(ModelParams{Path: file})
 		if err != nil {
 			t.Fatal(err)

@@ -56,7 +56,7 @@ func shuffle(t *testing.T, path string, seed uint64) {
 func TestFaultOtherPlaceSameTables(t *testing.T) {
 	promise.Of(t, "another locale, time zone or order of maps", "the same rows analysed again and again under other LANG, LC_ALL and TZ",
 		"every table, plot and report is the same, byte by byte")
-	n := promise.Times(t, 3, 30)
+	n := promise.Times(t, 3, 10)
 	zones := []string{"UTC", "Asia/Kathmandu", "America/St_Johns", "Pacific/Apia"}
 	local := time.Local
 	defer func() { time.Local = local }()
@@ -83,7 +83,7 @@ func TestFaultOtherPlaceSameTables(t *testing.T) {
 func TestFaultOtherOrderSameTables(t *testing.T) {
 	promise.Of(t, "rows in another order", "the lines of all files of a run shuffled",
 		"every table is the same, byte by byte")
-	n := promise.Times(t, 3, 30)
+	n := promise.Times(t, 3, 10)
 	for _, fixture := range []string{"cpu", "gpu", "energy"} {
 		want := tablesOnly(written(t, runDir(t, fixture)))
 		for i := range n {
