@@ -107,11 +107,15 @@ func parse(line []byte, row *Record) error {
 	if err := decode(line, row, &row.Schema); err != nil {
 		return err
 	}
+	return wellFormed(row.CellID, row.Status)
+}
+
+func wellFormed(cellID string, status Status) error {
 	switch {
-	case row.CellID == "":
+	case cellID == "":
 		return errors.New("row without cell_id; left out")
-	case row.Status != StatusOK && row.Status != StatusSkipped && row.Status != StatusError:
-		return fmt.Errorf("row with unknown status %q; left out", row.Status)
+	case status != StatusOK && status != StatusSkipped && status != StatusError:
+		return fmt.Errorf("row with unknown status %q; left out", status)
 	}
 	return nil
 }
