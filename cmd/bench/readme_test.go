@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,10 +209,11 @@ func usages(t *testing.T) string {
 		}
 	}
 	scripts, err := filepath.Glob(filepath.Join(root(t), "scripts", "*.sh"))
-	if err != nil {
+	slurm, err2 := filepath.Glob(filepath.Join(root(t), "scripts", "slurm", "*.sh"))
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scripts {
+	for _, s := range append(scripts, slurm...) {
 		out, err := exec.Command(s, "--help").Output()
 		if err != nil {
 			t.Fatalf("%s --help: %v", s, err)

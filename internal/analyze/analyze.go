@@ -39,6 +39,8 @@ type Options struct {
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
 	// when that is not known.
 	PlannedRows int
+	// Merged is how many runs the rows were merged from; 0 for one run.
+	Merged int
 }
 
 // Analysis is what the rows of a run say.
@@ -95,6 +97,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	}
 
 	var w warnings
+	rows = byPlace(rows, &opts)
 	a.identify(rows, opts.KV)
 	a.Accounting = account(rows, opts.PlannedRows, &w)
 	measured := usable(rows, &w)
@@ -123,6 +126,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	a.Tests = a.backendTests()
 	a.Uncached = a.uncached()
 	a.warn(opts, &w)
+	a.warnHosts(&w)
 	a.warnEnergy(&w)
 	a.Checks = a.validate()
 	if a.Claims, err = a.claims(); err != nil {
