@@ -3,6 +3,7 @@ package analyze
 import (
 	"strings"
 
+	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -145,7 +146,7 @@ func fillTierHardware(a *Analysis, t *Table) error {
 				best, cost = c, x
 			}
 		}
-		cells := []any{tier.Name, *tier.USDPerHour, strings.Join(tier.Devices, ", "), best != nil}
+		cells := []any{tier.Name, *tier.USDPerHour, standsFor(tier), best != nil}
 		if best == nil {
 			t.Add(append(cells, nil, nil, nil, nil, nil)...)
 			continue
@@ -153,4 +154,14 @@ func fillTierHardware(a *Analysis, t *Table) error {
 		t.Add(append(cells, strings.Join(devices.list, ", "), best.ConfigKey.String(), cost.Blend.InfraUSD, half(cost), totalIs(cost.Blend, best.Prefill, best.Decode))...)
 	}
 	return nil
+}
+
+// standsFor names the devices of a tier as people do, without the stars of its
+// patterns.
+func standsFor(t *pricing.Tier) string {
+	var names []string
+	for _, pattern := range t.Devices {
+		names = append(names, strings.Trim(pattern, "*"))
+	}
+	return strings.Join(names, ", ")
 }
