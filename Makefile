@@ -45,6 +45,11 @@ test: cpu ## all tests
 	CGO_ENABLED=0 GOTOOLCHAIN=local $(GO) test ./econ
 	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 ./... # anew, since go does not see the engine change; one at a time, since both use every core
 
+.PHONY: test-slurm
+test-slurm: cpu ## a matrix on a real Slurm cluster on this machine, from Debian's packages; about 2 minutes
+	scripts/slurm/test-cluster.sh install
+	PHASEBENCH_SLURM=1 GOTOOLCHAIN=local $(GO) test -count=1 -v -run TestCluster ./scripts/slurm
+
 .PHONY: lint
 lint: $(LIBS)/.cpu ## formatting, vet, shell scripts
 	scripts/bootstrap.sh --lint
