@@ -226,9 +226,23 @@ func TestPools(t *testing.T) {
 	parts := []string{
 		s.shard(filepath.Join(dir, "p"), 1, in("p")), s.shard(filepath.Join(dir, "p"), 2, in("p")), s.shard(filepath.Join(dir, "q"), 2, in("q")),
 	}
+	for i, pool := range []string{"p", "p", "q"} { // the second repeats what the first has
+		write(t, parts[i], record.WindowFile, `{"schema":1,"pool":"`+pool+`","cell_id":"c","phase":"decode","window":0}`+"\n")
+	}
 	r, err := Merge(parts, filepath.Join(dir, "merged"), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got := strings.Count(read(t, dir, "merged", record.WindowFile), "\n"); got != 2 {
+		t.Errorf("%d energy windows, want one of each pool", got)
+	}
+	windows, _, err := record.ReadWindows(filepath.Join(dir, "merged", record.WindowFile))
+	if err != nil || len(windows) != 2 {
+		t.Errorf("%d energy windows are read, %v", len(windows), err)
+	}
+	rows, _, err := record.Read(filepath.Join(dir, "merged", record.File))
+	if latest, doubles := record.Latest(rows); err != nil || len(latest) != 6 || doubles != nil {
+		t.Errorf("%d rows, %v, %v", len(latest), doubles, err)
 	}
 	if r.Planned != 8 || r.Rows != 6 || r.Doubles != nil || len(r.Gaps) != 1 || r.Gaps[0].Place != "m0 on a in pool q" {
 		t.Errorf("%+v", r)
