@@ -30,10 +30,11 @@ func run(t *testing.T, env []string, script string, args ...string) (output stri
 
 func TestUsage(t *testing.T) {
 	scripts, err := filepath.Glob("*.sh")
-	if err != nil || len(scripts) == 0 {
+	slurm, err2 := filepath.Glob("slurm/*.sh")
+	if err := errors.Join(err, err2); err != nil || len(scripts) == 0 || len(slurm) == 0 {
 		t.Fatalf("no scripts found: %v", err)
 	}
-	for _, script := range scripts {
+	for _, script := range append(scripts, slurm...) {
 		t.Run(script, func(t *testing.T) {
 			if info, err := os.Stat(script); err != nil || info.Mode()&0o111 == 0 {
 				t.Errorf("%s is not executable", script)

@@ -88,6 +88,11 @@ func show(dir string, p priceFlags, io stdio) (*analyze.Analysis, error) {
 		Cells:          setup.Cells(),
 		Carbon:         p.carbon,
 		Region:         p.region,
+		Parts:          setup.Parts,
+		Differ:         setup.Differ,
+	}
+	if len(setup.Parts) > 0 {
+		opts.RunID = setup.RunID
 	}
 	if rate := p.rateUSDPerHour(); rate != nil {
 		opts.RateUSDPerHour = rate

@@ -55,9 +55,9 @@ func doctorCommand(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	var plan *matrix.Plan
-	if slices.ContainsFunc([]string{"matrix", "models", "backends", "scenarios", "reps", "launches", "synthetic"}, fs.Changed) {
+	if slices.ContainsFunc([]string{"matrix", "models", "backends", "scenarios", "reps", "launches", "shard", "pool", "synthetic"}, fs.Changed) {
 		var err error
-		if plan, err = sel.plan(); err != nil {
+		if plan, _, err = sel.plan(); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,7 @@ func tasks() []task {
 		{"Work with what was measured", []command{
 			{"analyze", "DIR", "redo tables and report of a finished or running run, also at other prices", analyzeCommand},
 			{"compare", "OLD NEW...", "hold runs against each other, cell by cell, and say what differs", compareCommand},
+			{"merge", "DIR... -o DIR", "join the runs of several machines into one, and say what is missing", mergeCommand},
 			{"import", "FILE... -o DIR", "make a run of what llama-bench or another program measured", importCommand},
 		}},
 		{"Models and devices", []command{

@@ -58,7 +58,7 @@ func planCommand(ctx context.Context, args []string, io stdio) error {
 	if err := sel.check(fs); err != nil {
 		return err
 	}
-	plan, err := sel.plan()
+	plan, _, err := sel.plan()
 	if err != nil {
 		return err
 	}

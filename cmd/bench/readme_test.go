@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,10 +17,11 @@ var notRun = map[string]string{
 	"make demo": "minutes of building and measuring",
 	"make cuda && ./bench -matrix configs/matrix.yaml": "needs a GPU, model files and hours",
 	"make test": "runs this very test",
-	"./bench overhead --model models/tiny-llama.gguf --pairs 20": "needs a sensor of power or a GPU",
-	"scripts/fetch-models.sh gpt2":                               "downloads; scripts/fetch_models_test.go runs it on a local server",
-	"scripts/compare-llama-bench.sh --pairs 20":                  "builds llama-bench and measures for half an hour",
-	"scripts/bundle-offline.sh":                                  "packs the toolchain for a minute, from a clean tree",
+	"./bench overhead --model models/tiny-llama.gguf --pairs 20":                 "needs a sensor of power or a GPU",
+	"scripts/fetch-models.sh gpt2":                                               "downloads; scripts/fetch_models_test.go runs it on a local server",
+	"scripts/compare-llama-bench.sh --pairs 20":                                  "builds llama-bench and measures for half an hour",
+	"scripts/slurm/submit.sh -matrix configs/matrix.yaml --partitions h100,a100": "needs Slurm; make test-slurm submits to a real one",
+	"scripts/bundle-offline.sh":                                                  "packs the toolchain for a minute, from a clean tree",
 }
 
 // The commands of README work, one after the other in one folder, as a reader
@@ -208,10 +210,11 @@ func usages(t *testing.T) string {
 		}
 	}
 	scripts, err := filepath.Glob(filepath.Join(root(t), "scripts", "*.sh"))
-	if err != nil {
+	slurm, err2 := filepath.Glob(filepath.Join(root(t), "scripts", "slurm", "*.sh"))
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scripts {
+	for _, s := range append(scripts, slurm...) {
 		out, err := exec.Command(s, "--help").Output()
 		if err != nil {
 			t.Fatalf("%s --help: %v", s, err)

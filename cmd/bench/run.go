@@ -85,7 +85,7 @@ type job struct {
 
 // started prepares a new run; nothing is written yet.
 func started(sel selection, price priceFlags, out string) (*job, error) {
-	plan, err := sel.plan()
+	plan, shard, err := sel.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -94,11 +94,14 @@ func started(sel selection, price priceFlags, out string) (*job, error) {
 		RunID:          time.Now().UTC().Format("20060102-150405"),
 		MatrixPath:     sel.matrix,
 		Narrow:         sel.narrow,
+		Shard:          shard,
+		Pool:           sel.pool,
 		Synthetic:      sel.synthetic,
 		RateUSDPerHour: price.rateUSDPerHour(),
 		Blend:          price.blend,
 		PlannedRows:    plan.Rows(),
 	}
+	j.setup.RunID = sel.runID(j.setup.RunID)
 	if j.dir == "" {
 		j.dir = filepath.Join("results", j.setup.RunID)
 	}
@@ -122,6 +125,9 @@ func resumed(dir string) (*job, error) {
 	setup, err := rundir.Read(dir)
 	if err != nil {
 		return nil, usageError{err}
+	}
+	if len(setup.Parts) > 0 {
+		return nil, usagef("%s was merged; resume the run that lacks rows, in its own folder, and merge again", dir)
 	}
 	plan, err := setup.Plan()
 	if err != nil {
@@ -208,8 +214,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 		fmt.Fprintf(io.err, "\n%v: stopping after this row or energy window; once more to stop at once\n", s)
 	})
 	defer release()
+	place := record.Place{Host: machine.Host, Pool: j.setup.Pool}
 	opts := runner.Options{
-		RunID: j.setup.RunID, Launcher: launcher, Host: host, Rows: before.rows, Windows: before.windows, Sink: store, Stop: stop,
+		RunID: j.setup.RunID, Place: place, Launcher: launcher, Host: host, Rows: before.rows, Windows: before.windows, Sink: store, Stop: stop,
 		Unpowered: unpowered,
 	}
 	if watched != nil {
@@ -221,7 +228,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 		opts.Progress = printer
 	}
 	err = runner.MeasureDevices(ctx, j.plan, runner.DeviceOptions{
-		RunID: j.setup.RunID, Launcher: launcher, Host: host, Telemetry: opts.Telemetry, Done: before.devices, Sink: store, Stop: stop,
+		RunID: j.setup.RunID, Place: place, Launcher: launcher, Host: host, Telemetry: opts.Telemetry, Done: before.devices, Sink: store, Stop: stop,
 		Progress: opts.Progress,
 		Warn:     func(text string) { fmt.Fprintf(io.err, "warning: %s\n", text) },
 	})
@@ -238,7 +245,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	}
 	var kvTook time.Duration
 	if err == nil && foreign == nil && j.kv && !sum.Interrupted {
-		kvTook, err = j.inspectKV(ctx, launcher, store, stop, printer, io)
+		kvTook, err = j.inspectKV(ctx, launcher, place, store, stop, printer, io)
 	}
 	now := time.Now().UTC()
 	env.Sessions[len(env.Sessions)-1].Ended = &now
@@ -315,7 +322,7 @@ func busy(m environ.Machine) string {
 
 // inspectKV looks into the caches of the models that were measured. It returns
 // how long that took: 0 if all was known already.
-func (j *job) inspectKV(ctx context.Context, l runner.Launcher, store *record.Store, stop <-chan struct{}, printer *progress.Printer, io stdio) (took time.Duration, err error) {
+func (j *job) inspectKV(ctx context.Context, l runner.Launcher, place record.Place, store *record.Store, stop <-chan struct{}, printer *progress.Printer, io stdio) (took time.Duration, err error) {
 	rows, _, err := record.Read(filepath.Join(j.dir, record.File))
 	if err != nil {
 		return 0, err
@@ -326,7 +333,7 @@ func (j *job) inspectKV(ctx context.Context, l runner.Launcher, store *record.St
 	}
 	var start time.Time
 	err = runner.InspectKV(ctx, j.plan, runner.KVOptions{
-		Launcher: l, Rows: rows, Done: done, Sink: store, Stop: stop,
+		Launcher: l, Place: place, Rows: rows, Done: done, Sink: store, Stop: stop,
 		Looking: func() {
 			if !start.IsZero() {
 				return
@@ -431,6 +438,7 @@ func (j *job) environment(machine environ.Machine, host runner.Host, watched *po
 	env := environ.Environment{
 		Machine: machine, Engine: host.Devices, Build: environ.ReadBuild(),
 		ConfigPath: j.setup.MatrixPath, ConfigHash: j.plan.Spec.Hash,
+		Models: models.Files(j.plan, func(c matrix.Cell) bool { return runner.MayRun(c, host) }),
 	}
 	if watched != nil {
 		env.GPUs = watched.GPUs()
@@ -446,8 +454,8 @@ func (j *job) environment(machine environ.Machine, host runner.Host, watched *po
 		for _, d := range environ.Differences(before, env) {
 			fmt.Fprintf(io.err, "warning: since the run was started, %s\n", d)
 		}
-		env.Sessions = before.Sessions
+		env = env.After(before)
 	}
-	env.Sessions = append(env.Sessions, environ.Session{CommandLine: os.Args, Started: time.Now().UTC()})
+	env.Sessions = append(env.Sessions, environ.Session{CommandLine: os.Args, Host: env.Host, Started: time.Now().UTC()})
 	return env, env.Write(j.dir)
 }

@@ -40,6 +40,8 @@ type Options struct {
 	// when that is not known.
 	Cells       []string // IDs in the order of the plan; nil when not known
 	PlannedRows int
+	// Merged is how many runs the rows were merged from; 0 for one run.
+	Merged int
 }
 
 // Analysis is what the rows of a run say.
@@ -98,6 +100,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	}
 
 	var w warnings
+	rows = byPlace(rows, &opts)
 	a.identify(rows, opts.KV)
 	a.Accounting = account(rows, opts.PlannedRows, &w)
 	measured := usable(rows, &w)
@@ -126,6 +129,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	a.Tests = a.backendTests()
 	a.Uncached = a.uncached()
 	a.warn(opts, &w)
+	a.warnHosts(&w)
 	a.warnEnergy(&w)
 	a.Checks = a.validate()
 	if a.Claims, err = a.claims(); err != nil {

@@ -156,8 +156,11 @@ func costTables() []definition {
 }
 
 func (p Price) kind() string {
-	if p.Own {
+	switch {
+	case p.Own:
 		return "own"
+	case p.Owned:
+		return "own, other rate"
 	}
 	return "scenario"
 }

@@ -197,10 +197,15 @@ func (p phaseEnergy) netJPerTok(idleW *float64) *float64 {
 	return &net
 }
 
-// device returns the record of that kind of the kind of device that ran a group,
-// of which a run uses one; nil when there is none.
+// device returns the record of that kind of the device that ran a group; nil when
+// there is none.
 func (a *Analysis) device(kind string, g *Group) *record.DeviceRecord {
-	key := record.DeviceKey{Kind: kind, DeviceKind: g.DeviceKind}
+	return a.deviceAt(kind, g.Rows[0].Place, g.DeviceKind)
+}
+
+// deviceAt returns the record of a kind of device of a host, which uses one.
+func (a *Analysis) deviceAt(kind string, at record.Place, deviceKind string) *record.DeviceRecord {
+	key := record.DeviceKey{Place: at, Kind: kind, DeviceKind: deviceKind}
 	i := slices.IndexFunc(a.DeviceRecords, func(d record.DeviceRecord) bool { return d.Key() == key })
 	if i < 0 {
 		return nil

@@ -76,7 +76,7 @@ func (c *Config) first() *record.Record { return c.Groups[0].Rows[0] }
 
 func differInGraphsOnly(with, without *Config) bool {
 	x, y := with.first(), without.first()
-	if y.Graphs == nil || *y.Graphs || x.Device != y.Device {
+	if y.Graphs == nil || *y.Graphs || x.Device != y.Device || x.Pool != y.Pool {
 		return false
 	}
 	kx, ky := with.ConfigKey, without.ConfigKey

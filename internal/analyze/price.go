@@ -15,6 +15,7 @@ type Price struct {
 	USDPerHour float64
 	Source     string
 	Own        bool // the rate of the device that was measured; else a scenario
+	Owned      bool // not the rate that the device is priced at, but one of its kind all the same
 
 	Provider, Term string   // see pricing.Tier; empty for a machine of one's own
 	BoughtUSD      *float64 // what the machine costs to buy; nil for one that is rented
@@ -24,8 +25,11 @@ type Price struct {
 // Label names the price as it must appear beside any figure made with it.
 func (p Price) Label() string {
 	kind := "scenario"
-	if p.Own {
+	switch {
+	case p.Own:
 		kind = "own rate"
+	case p.Owned:
+		kind = "other rate of the device"
 	}
 	return fmt.Sprintf("%s %s, $%g/h", kind, p.Tier, p.USDPerHour)
 }
@@ -62,8 +66,8 @@ func priceOf(t *pricing.Tier, own bool) Price {
 	}
 }
 
-// All returns a device's own price, then every tier of the pricing file as a
-// scenario.
+// All returns a device's own price, then every other tier of the pricing file: as
+// another rate of the device where it names that, else as a scenario.
 func (p Prices) All(device string) []Price {
 	var out []Price
 	own := ""
@@ -72,7 +76,11 @@ func (p Prices) All(device string) []Price {
 	}
 	for i := range p.file.Tiers {
 		if t := &p.file.Tiers[i]; t.Name != own {
-			out = append(out, priceOf(t, false))
+			p := priceOf(t, false)
+			if p.Owned = t.Owns(device); p.Owned {
+				p.elsewhere = false
+			}
+			out = append(out, p)
 		}
 	}
 	return out

@@ -117,14 +117,18 @@ func (g *Group) warn(w *warnings) {
 
 // warn notes the doubts about the analysis as a whole.
 func (a *Analysis) warn(opts Options, w *warnings) {
-	if len(a.RunIDs) > 1 {
+	if len(a.RunIDs) > 1 && opts.Merged == 0 {
 		w.add("run", "the rows come from %d runs: %s", len(a.RunIDs), strings.Join(a.RunIDs, ", "))
 	}
 	if len(a.EngineVersions) > 1 {
 		w.add("run", "the rows come from different engines: %s", strings.Join(a.EngineVersions, "; "))
 	}
 	if n := a.Accounting.Missing; n > 0 {
-		w.add("run", "%d planned rows are not there; continue the run with --resume", n)
+		how := "continue the run with --resume"
+		if opts.Merged > 0 {
+			how = "merge the runs again to see which, and continue those"
+		}
+		w.add("run", "%d planned rows are not there; %s", n, how)
 	}
 	if opts.RateUSDPerHour != nil && len(a.Devices) > 1 {
 		w.add("prices", "--rate was applied to each of %s; give each its own tier in the pricing file", strings.Join(a.Devices, ", "))

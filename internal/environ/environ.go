@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,10 +27,43 @@ type Environment struct {
 	Build  Build             `json:"build"`
 	GPUs   []GPU             `json:"gpus,omitempty"` // that are sampled
 
+	Models []ModelFile `json:"models,omitempty"` // that were measured
+
 	ConfigPath string `json:"config_path,omitempty"`
 	ConfigHash string `json:"config_hash,omitempty"` // SHA-256 of the matrix file's bytes, hex
 
 	Sessions []Session `json:"sessions"` // the run, then each time it was resumed
+
+	// Earlier are the machines that the run was on before it was resumed on this
+	// one, oldest first, without sessions.
+	Earlier []Environment `json:"earlier,omitempty"`
+}
+
+// After returns e as that of a run that was on another machine before, or the
+// same: it takes over its sessions, and notes the machine if it is another one.
+func (e Environment) After(before Environment) Environment {
+	e.Sessions, e.Earlier = before.Sessions, before.Earlier
+	before.Sessions, before.Earlier = nil, nil
+	if before.Host != e.Host {
+		e.Earlier = append(slices.Clip(e.Earlier), before)
+	}
+	return e
+}
+
+// Hosts returns the environments of all machines that runs were on, once for each
+// host.
+func Hosts(runs []Environment) []Environment {
+	var out []Environment
+	seen := map[string]bool{}
+	for _, e := range runs {
+		for _, one := range append(slices.Clip(e.Earlier), e) {
+			if one.Host == "" || !seen[one.Host] {
+				seen[one.Host] = true
+				out = append(out, one)
+			}
+		}
+	}
+	return out
 }
 
 // GPU is what the driver says about a GPU.
@@ -40,15 +74,24 @@ type GPU struct {
 	PowerLimitW *float64 `json:"power_limit_w,omitempty"` // in force
 }
 
+// ModelFile is a file of weights.
+type ModelFile struct {
+	Name        string `json:"name"`        // of the model
+	Bytes       int64  `json:"bytes"`       // of the file
+	Fingerprint string `json:"fingerprint"` // of the file; see models.Fingerprint
+}
+
 // Session is one process that worked on a run.
 type Session struct {
 	CommandLine []string   `json:"command_line"`
+	Host        string     `json:"host,omitempty"` // that it ran on
 	Started     time.Time  `json:"started"`
 	Ended       *time.Time `json:"ended,omitempty"` // absent while it works, and when it was killed
 }
 
 // Machine is the hardware and its operating system.
 type Machine struct {
+	Host          string `json:"host,omitempty"` // its name in the cluster or else the network
 	CPUModel      string `json:"cpu_model,omitempty"`
 	PhysicalCores int    `json:"physical_cores,omitempty"`
 	LogicalCores  int    `json:"logical_cores,omitempty"`
@@ -77,6 +120,7 @@ type Machine struct {
 func Collect(root string) Machine {
 	t := tree(root)
 	m := Machine{
+		Host:           t.host(),
 		Arch:           runtime.GOARCH,
 		Governor:       t.line("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
 		Turbo:          t.turbo(),
@@ -114,6 +158,7 @@ func Differences(a, b Environment) []string {
 		}
 		return strings.Join(names, ", ")
 	}
+	note("host", a.Host, b.Host)
 	note("CPU", a.CPUModel, b.CPUModel)
 	note("physical cores", fmt.Sprint(a.PhysicalCores), fmt.Sprint(b.PhysicalCores))
 	note("governor", a.Governor, b.Governor)

@@ -1,6 +1,7 @@
 package environ
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,12 @@ type tree string
 func (t tree) text(name string) string {
 	data, _ := os.ReadFile(filepath.Join(string(t), name))
 	return string(data)
+}
+
+// host returns the name of the machine: as Slurm knows the node, where it started
+// us, since one machine may be several nodes.
+func (t tree) host() string {
+	return cmp.Or(os.Getenv("SLURMD_NODENAME"), t.line("proc/sys/kernel/hostname"))
 }
 
 // line returns the first line of a file.

@@ -138,3 +138,22 @@ func (f Found) Make(ctx context.Context, opt Options) error {
 	}
 	return nil
 }
+
+// WeightBytes returns the size of the weights of each model of a plan: of those
+// with a published shape by that, so that it is known where no file is, else of
+// the file.
+func WeightBytes(plan *matrix.Plan) (map[string]int64, error) {
+	out := map[string]int64{}
+	for _, m := range plan.Spec.Models {
+		if arch, known := shape(m.Synth); known {
+			out[m.Name] = arch.WeightBytes(arch.Layers)
+			continue
+		}
+		info, err := os.Stat(m.Path)
+		if err != nil {
+			return nil, fmt.Errorf("the size of model %s is not known, which shards are balanced by: give it a synth shape, or have its file on every machine: %w", m.Name, err)
+		}
+		out[m.Name] = info.Size()
+	}
+	return out, nil
+}

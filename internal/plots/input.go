@@ -13,13 +13,14 @@ import (
 type input struct {
 	*analyze.Analysis
 	power []PowerSample
+	runID string // that power is of; empty for all rows
 
 	models, backends []string // in the analysis's order
 	model, backend   map[string]look
 }
 
 func newInput(a *analyze.Analysis, extra Extra) *input {
-	in := &input{Analysis: a, power: extra.Power}
+	in := &input{Analysis: a, power: extra.Power, runID: extra.RunID}
 	for _, g := range a.Groups {
 		if !slices.Contains(in.models, g.Model) {
 			in.models = append(in.models, g.Model)

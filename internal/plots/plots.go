@@ -32,7 +32,8 @@ type Plot struct {
 // Extra is what plots need besides the analysis. The zero value leaves those
 // plots out.
 type Extra struct {
-	Power []PowerSample // of the run, see ReadPower
+	Power []PowerSample // of a run, see ReadPower
+	RunID string        // of that run; empty when the rows are of no other
 }
 
 // Draw returns every plot of an analysis, those without data too, in the order

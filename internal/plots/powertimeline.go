@@ -105,7 +105,7 @@ func (in *input) phaseSpans() []phaseSpan {
 	started := in.lastStart()
 	for _, g := range in.Groups {
 		for _, r := range slices.Concat(g.Warmups, g.Rows) {
-			if r.StartNs <= 0 || bootOf(r) < started-bootTolerance {
+			if r.StartNs <= 0 || !in.watched(r.RunID) || bootOf(r) < started-bootTolerance {
 				continue
 			}
 			first := r.StartNs + int64(*r.PrefillMs*1e6)
@@ -117,7 +117,7 @@ func (in *input) phaseSpans() []phaseSpan {
 				continue
 			}
 			for _, r := range w.All {
-				if r.EndNs > r.StartNs && r.Timestamp.UnixNano()-r.StartNs >= started-bootTolerance {
+				if r.EndNs > r.StartNs && in.watched(r.RunID) && r.Timestamp.UnixNano()-r.StartNs >= started-bootTolerance {
 					out = append(out, phaseSpan{from: r.StartNs, to: r.EndNs, prefill: r.Phase == "prefill", group: g, window: true})
 				}
 			}
@@ -126,6 +126,10 @@ func (in *input) phaseSpans() []phaseSpan {
 	slices.SortStableFunc(out, func(a, b phaseSpan) int { return cmp.Compare(a.from, b.from) })
 	return out
 }
+
+// watched reports whether the samples are of a run: clocks of others tell other
+// times.
+func (in *input) watched(runID string) bool { return in.runID == "" || in.runID == runID }
 
 // bootTolerance is by how much the two clocks of a row may differ from those of
 // another without the machine having been started between them.
@@ -139,7 +143,7 @@ func (in *input) lastStart() int64 {
 	var latest int64
 	for _, g := range in.Groups {
 		for _, r := range g.Rows {
-			if r.StartNs > 0 {
+			if r.StartNs > 0 && in.watched(r.RunID) {
 				latest = max(latest, bootOf(r))
 			}
 		}

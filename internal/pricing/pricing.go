@@ -240,14 +240,15 @@ func (p *Pricing) TierNamed(name string) (*Tier, error) {
 // device is never priced by the rate of another.
 func (p *Pricing) Own(device string) *Tier {
 	for i := range p.Tiers {
-		if p.Tiers[i].owns(device) {
+		if p.Tiers[i].Owns(device) {
 			return &p.Tiers[i]
 		}
 	}
 	return nil
 }
 
-func (t *Tier) owns(device string) bool {
+// Owns reports whether the tier is a rate of that device.
+func (t *Tier) Owns(device string) bool {
 	return slices.ContainsFunc(t.Devices, func(pattern string) bool {
 		ok, _ := path.Match(strings.ToLower(pattern), strings.ToLower(device))
 		return ok

@@ -23,6 +23,7 @@ type DeviceRecord struct {
 	Kind       string    `json:"kind"`
 	Device     string    `json:"device"` // as the engine names it
 	DeviceKind string    `json:"device_kind"`
+	Place
 
 	// Idle, before the first row.
 	DurationS  *float64 `json:"duration_s,omitempty"`
@@ -55,8 +56,11 @@ func ReadDevices(path string) (devices []DeviceRecord, warnings []error, err err
 }
 
 // DeviceKey says what was measured of which kind of device. A run uses one
-// device of a kind.
-type DeviceKey struct{ Kind, DeviceKind string }
+// device of a kind on each host.
+type DeviceKey struct {
+	Place
+	Kind, DeviceKind string
+}
 
 // Key returns the identity of the record in its run.
-func (r *DeviceRecord) Key() DeviceKey { return DeviceKey{r.Kind, r.DeviceKind} }
+func (r *DeviceRecord) Key() DeviceKey { return DeviceKey{r.Place, r.Kind, r.DeviceKind} }

@@ -12,8 +12,9 @@ type KVRecord struct {
 	Backend   string `json:"backend"` // that it was inspected on
 	Synthetic bool   `json:"synthetic"`
 	Device    string `json:"device,omitempty"`
-	KVTypeK   string `json:"kv_type_k"`
-	KVTypeV   string `json:"kv_type_v"`
+	Place
+	KVTypeK string `json:"kv_type_k"`
+	KVTypeV string `json:"kv_type_v"`
 
 	Asked            int   `json:"asked"`          // tokens
 	Tokens           int   `json:"tokens"`         // less than Asked when the model has fewer positions
@@ -39,14 +40,14 @@ type KVRecord struct {
 // no such file. Of points measured twice the last is kept.
 func ReadKV(path string) (points []KVRecord, warnings []error, err error) {
 	type key struct {
-		model, k, v string
-		asked       int
+		pool, model, k, v string
+		asked             int
 	}
 	return readLatest(path, func(line []byte, r *KVRecord) (key, error) {
 		err := decode(line, r, &r.Schema)
 		if err == nil && (r.Model == "" || r.Tokens < 1) {
 			err = errors.New("KV point without model or tokens; left out")
 		}
-		return key{r.Model, r.KVTypeK, r.KVTypeV, r.Asked}, err
+		return key{r.Pool, r.Model, r.KVTypeK, r.KVTypeV, r.Asked}, err
 	})
 }

@@ -109,13 +109,18 @@ func parse(line []byte, row *Record) error {
 	if err := decode(line, row, &row.Schema); err != nil {
 		return err
 	}
+	return wellFormed(row.Status, row.CellID, row.Model, row.Backend, row.Scenario)
+}
+
+// wellFormed checks what a row is known by: its cell's ID and then other names.
+func wellFormed(status Status, cellID string, names ...string) error {
 	switch {
-	case row.CellID == "":
+	case cellID == "":
 		return errors.New("row without cell_id; left out")
-	case strings.ContainsFunc(row.CellID+row.Model+row.Backend+row.Scenario, unicode.IsControl):
+	case strings.ContainsFunc(cellID+strings.Join(names, ""), unicode.IsControl):
 		return errors.New("row whose names have control characters, which a terminal could obey; left out")
-	case row.Status != StatusOK && row.Status != StatusSkipped && row.Status != StatusError:
-		return fmt.Errorf("row with unknown status %q; left out", row.Status)
+	case status != StatusOK && status != StatusSkipped && status != StatusError:
+		return fmt.Errorf("row with unknown status %q; left out", status)
 	}
 	return nil
 }

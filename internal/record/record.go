@@ -37,10 +37,21 @@ const (
 // Key identifies one planned row of a run. At most one ok row exists per key;
 // an error row may be followed by a retry under the same key.
 type Key struct {
+	Pool   string
 	CellID string
 	Launch int
 	Rep    int
 	Warmup bool
+}
+
+// Place says where something was measured. Both are empty in runs that do not
+// know them.
+type Place struct {
+	// Host is the machine, by its name in the network or the cluster.
+	Host string `json:"host,omitempty"`
+	// Pool names the kind of machines that the run was started for. What was
+	// measured in one is kept apart from what was in another.
+	Pool string `json:"pool,omitempty"`
 }
 
 // Record is one row of raw_measurements.jsonl.
@@ -52,6 +63,7 @@ type Record struct {
 	// Origin names the program or format an imported row was made from, e.g.
 	// "llama-bench" or "csv". Empty for rows that this program measured.
 	Origin string `json:"origin,omitempty"`
+	Place
 
 	Model    string `json:"model"`
 	Backend  string `json:"backend"`
@@ -206,5 +218,5 @@ type PowerStats struct {
 
 // Key returns the identity of the planned row that r answers.
 func (r *Record) Key() Key {
-	return Key{CellID: r.CellID, Launch: r.Launch, Rep: r.Rep, Warmup: r.Warmup}
+	return Key{Pool: r.Pool, CellID: r.CellID, Launch: r.Launch, Rep: r.Rep, Warmup: r.Warmup}
 }

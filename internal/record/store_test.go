@@ -431,7 +431,7 @@ func TestWindowsDone(t *testing.T) {
 		{CellID: "a", Phase: "decode", Window: 1, Reasons: []Reason{TooShort}},
 		{CellID: "a", Phase: "decode", Window: 2, Error: &Error{Kind: "signal"}},
 	})
-	if len(done) != 2 || !done[WindowKey{"a", "decode", 0}] || !done[WindowKey{"a", "decode", 1}] {
+	if len(done) != 2 || !done[WindowKey{"", "a", "decode", 0}] || !done[WindowKey{"", "a", "decode", 1}] {
 		t.Errorf("done %v", done)
 	}
 }

@@ -32,6 +32,7 @@ type WindowRecord struct {
 	Timestamp time.Time `json:"timestamp"` // UTC, when the window was started
 	RunID     string    `json:"run_id"`
 	CellID    string    `json:"cell_id"`
+	Place
 
 	Model      string `json:"model"`
 	Backend    string `json:"backend"`
@@ -88,13 +89,14 @@ type WindowRecord struct {
 
 // WindowKey identifies a window of a run.
 type WindowKey struct {
+	Pool   string
 	CellID string
 	Phase  string
 	Window int
 }
 
 // Key returns the identity of the window.
-func (r *WindowRecord) Key() WindowKey { return WindowKey{r.CellID, r.Phase, r.Window} }
+func (r *WindowRecord) Key() WindowKey { return WindowKey{r.Pool, r.CellID, r.Phase, r.Window} }
 
 // ReadWindows returns the windows of a WindowFile as Read does rows; none when
 // there is no such file. Of windows measured twice the last is kept.

@@ -9,14 +9,19 @@ import (
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/plots"
+	"github.com/phasebench/phasebench/internal/rundir"
 )
 
 // Origin is what a report says about where its rows come from, besides what
 // they say themselves.
 type Origin struct {
-	Environment *environ.Environment // nil when the run directory has none
-	Files       []HashedFile         // that were read
-	Power       []plots.PowerSample  // taken while the run went on
+	Runs  []environ.Environment // of the run, or of each that was merged; those that have one
+	Files []HashedFile          // that were read
+	Power []plots.PowerSample   // taken while the run went on, or while the one with PowerRunID did
+
+	PowerRunID string        // empty when it is the only one
+	RunID      string        // of a merged run; empty for the rows' own
+	Parts      []rundir.Part // that were merged
 }
 
 // HashedFile is a file of a run directory.
@@ -40,7 +45,7 @@ type author struct {
 func NewDocument(a *analyze.Analysis, tables []*analyze.Table, figures []plots.Plot, from Origin) *Document {
 	w := &author{a: a, from: from, tables: tables, figures: figures, shown: map[string]bool{}}
 	w.doc = &Document{
-		Title:     "What a million tokens cost: run " + cmp.Or(strings.Join(a.RunIDs, ", "), "without rows"),
+		Title:     "What a million tokens cost: run " + cmp.Or(from.RunID, strings.Join(a.RunIDs, ", "), "without rows"),
 		Synthetic: len(a.Synthetic) > 0,
 		Failed:    a.Failed(),
 		Warnings:  numbered(a.Warnings),

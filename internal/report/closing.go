@@ -13,18 +13,11 @@ import (
 
 // reproduce says how to get the same figures again, and from what they are.
 func (w *author) reproduce(s *Section) {
-	var lines []string
-	e := w.from.Environment
-	if e != nil && len(e.Sessions) > 0 { // later ones resumed the first
-		var words []string
-		for _, word := range e.Sessions[0].CommandLine {
-			words = append(words, shellQuote(word))
-		}
-		lines = append(lines, strings.Join(words, " "))
-	}
+	lines := w.commands()
 	s.add(Block{Code: strings.Join(append(lines, "./bench analyze DIR     # this folder: tables, plots and reports again, from raw_measurements.jsonl"), "\n")})
 	var items []string
-	if e != nil {
+	if len(w.from.Runs) > 0 {
+		e := w.from.Runs[0]
 		if e.ConfigPath != "" {
 			items = append(items, fmt.Sprintf("Configuration: %s, SHA-256 %s", filepath.Base(e.ConfigPath), cmp.Or(code(e.ConfigHash), "not recorded")))
 		}
@@ -46,6 +39,28 @@ func (w *author) reproduce(s *Section) {
 		items = append(items, fmt.Sprintf("[%s](%s): %d bytes, SHA-256 %s", f.Name, f.Name, f.Bytes, code(f.SHA256)))
 	}
 	s.items(append(items, fmt.Sprintf("Tables: [%s](%s) holds all of them, each is also a CSV; the validation is [%s](%s).", TablesFile, TablesFile, ValidationFile, ValidationFile))...)
+}
+
+// mostCommands is how many commands a report shows; parts have all.
+const mostCommands = 20
+
+// commands are those that began the runs; later ones resumed them.
+func (w *author) commands() []string {
+	var out seen
+	for _, e := range w.from.Runs {
+		if len(e.Sessions) == 0 {
+			continue
+		}
+		var words []string
+		for _, word := range e.Sessions[0].CommandLine {
+			words = append(words, shellQuote(word))
+		}
+		out.add(strings.Join(words, " "))
+	}
+	if n := len(out) - mostCommands; n > 0 {
+		out = append(out[:mostCommands], fmt.Sprintf("# and %d more, in parts/*/environment.json", n))
+	}
+	return out
 }
 
 // shellQuote quotes a word for a POSIX shell where that is needed.

@@ -16,9 +16,9 @@ import (
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/plots"
-	"github.com/phasebench/phasebench/internal/power"
 	"github.com/phasebench/phasebench/internal/pricing"
 	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/rundir"
 )
 
 // Options say how a run directory is analysed.
@@ -30,6 +30,11 @@ type Options struct {
 	Blend          string   // name of a blend, or its input share; empty for the pricing file's default
 	Cells          []string // IDs of the cells in the order of the plan; nil when not known
 	PlannedRows    int      // rows the run was to have besides warm-ups; 0 when not known
+
+	// Of a run that was merged from others; see rundir.Setup.
+	RunID  string
+	Parts  []rundir.Part
+	Differ []string
 }
 
 // Result is what FromDir made.
@@ -77,19 +82,23 @@ func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
 	}
 	rows, doubles := record.Latest(rows)
 	from.Files = hashes(dir)
-	if from.Environment, err = environment(dir); err != nil {
-		problems = append(problems, err)
-	}
-	if from.Power, err = plots.ReadPower(filepath.Join(dir, power.File)); err != nil {
-		problems = append(problems, err)
-	}
+	from.RunID = opts.RunID
+	from.Parts = opts.Parts
+	machines := folders(dir, opts.Parts)
+	var unread, unsampled []error
+	from.Runs, unread = environments(machines)
+	from.Power, from.PowerRunID, unsampled = powerOf(machines, opts.Parts)
+	problems = slices.Concat(problems, unread, unsampled)
 	how.KV = beside(dir, record.KVFile, record.ReadKV, &problems)
 	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
 	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
-	how.DeviceBytes = deviceBytes(from.Environment)
+	how.DeviceBytes = deviceBytes(environ.Hosts(from.Runs))
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
 		return nil, from, &ConfigError{err}
+	}
+	for _, text := range opts.Differ {
+		a.Warnings = append(a.Warnings, analyze.Warning{Text: "merged although " + text, Where: []string{"runs"}, Times: 1})
 	}
 	for _, problem := range append(problems, doubles...) {
 		a.Warnings = append(a.Warnings, analyze.Warning{Text: problem.Error(), Where: []string{"run directory"}, Times: 1})
@@ -109,7 +118,7 @@ func beside[T any](dir, name string, read func(path string) ([]T, []error, error
 }
 
 func (o Options) load() (analyze.Options, error) {
-	out := analyze.Options{RateUSDPerHour: o.RateUSDPerHour, Blend: o.Blend, Cells: o.Cells, PlannedRows: o.PlannedRows}
+	out := analyze.Options{RateUSDPerHour: o.RateUSDPerHour, Blend: o.Blend, Cells: o.Cells, PlannedRows: o.PlannedRows, Merged: len(o.Parts)}
 	var err error
 	if o.PricingPath != "" {
 		if out.Pricing, err = pricing.Load(o.PricingPath); err != nil {
@@ -118,29 +127,6 @@ func (o Options) load() (analyze.Options, error) {
 	}
 	out.Carbon, err = pricing.CarbonRegion(o.Carbon, o.Region)
 	return out, err
-}
-
-// environment reads the run's environment; nil when there is none.
-func environment(dir string) (*environ.Environment, error) {
-	env, err := environ.Read(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return &env, nil
-}
-
-// deviceBytes returns the memory of the devices by the name rows give them.
-func deviceBytes(env *environ.Environment) map[string]int64 {
-	out := map[string]int64{}
-	if env != nil {
-		for _, d := range env.Engine.Devices {
-			out[d.Description] = d.TotalBytes
-		}
-	}
-	return out
 }
 
 // The files of a run directory that hold all tables, and the checks.
@@ -160,7 +146,7 @@ func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	figures, err := plots.Write(filepath.Join(dir, PlotDir), a, plots.Extra{Power: from.Power})
+	figures, err := plots.Write(filepath.Join(dir, PlotDir), a, plots.Extra{Power: from.Power, RunID: from.PowerRunID})
 	if err != nil {
 		return nil, err
 	}

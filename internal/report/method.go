@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/record"
 )
 
@@ -122,12 +123,48 @@ func (w *author) environment(s *Section) {
 		"Devices: " + cmp.Or(strings.Join(w.a.Devices, ", "), "none recorded"),
 		"Engine: " + cmp.Or(strings.Join(w.a.EngineVersions, "; "), "none recorded"),
 	}
-	e := w.from.Environment
-	if e == nil {
+	hosts := environ.Hosts(w.from.Runs)
+	switch len(hosts) {
+	case 0:
 		s.items(append(items, "The run's folder has no environment.json, so the machine is not described.")...)
 		return
+	case 1:
+		s.items(append(items, describeHost(&hosts[0])...)...)
+	default:
+		s.items(items...)
+		for i := range hosts {
+			s.text(fmt.Sprintf("**%s**", cmp.Or(hosts[i].Host, "a host whose name is not recorded")))
+			s.items(describeHost(&hosts[i])...)
+		}
 	}
-	var machine []string
+	w.parts(s)
+	if _, ok := w.view("tables/hosts"); ok && len(hosts) > 1 {
+		w.table(s, "tables/hosts")
+	}
+}
+
+// parts says which runs were merged, by pool.
+func (w *author) parts(s *Section) {
+	if len(w.from.Parts) == 0 {
+		return
+	}
+	rows, runs := map[string]int{}, map[string]int{}
+	for _, p := range w.from.Parts {
+		rows[p.Pool] += p.Rows
+		runs[p.Pool]++
+	}
+	items := []string{fmt.Sprintf("Merged from %s; what each says of its machine is in `parts/`.", count(len(w.from.Parts), "run"))}
+	for _, pool := range slices.Sorted(maps.Keys(runs)) {
+		if pool != "" {
+			items = append(items, fmt.Sprintf("Pool %s: %s, %d rows with warm-ups.", pool, count(runs[pool], "run"), rows[pool]))
+		}
+	}
+	s.items(items...)
+}
+
+// describeHost says what machine and program rows come from.
+func describeHost(e *environ.Environment) []string {
+	var items, machine []string
 	if e.CPUModel != "" {
 		machine = append(machine, e.CPUModel)
 	}
@@ -153,7 +190,7 @@ func (w *author) environment(s *Section) {
 	if e.Engine.Features != "" {
 		items = append(items, "Engine features: "+features(e.Engine.Features))
 	}
-	s.items(append(items, "Program: "+e.Build.String())...)
+	return append(items, "Program: "+e.Build.String())
 }
 
 // features shortens what the engine says it was built with, "CUDA : ARCHS = 900

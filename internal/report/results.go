@@ -50,6 +50,10 @@ func (w *author) results(s *Section) {
 	if len(w.a.Degraded) > 0 {
 		w.table(s, "tables/degraded")
 	}
+	if _, ok := w.view("tables/hardware"); ok {
+		s.heading("5.8 By hardware")
+		w.table(s, "tables/hardware", w.syntheticNotice())
+	}
 }
 
 // replicates says what intervals are over.

@@ -114,6 +114,9 @@ func (w *author) tiers(s *Section) {
 		w.figure(s, "cost_tier_comparison")
 	}
 	w.table(s, "tables/provider_cost")
+	if _, ok := w.view("tables/tier_hardware"); ok {
+		w.table(s, "tables/tier_hardware")
+	}
 }
 
 // capacity shows what machines serve and when buying one pays.

@@ -13,9 +13,11 @@ import (
 	"github.com/phasebench/phasebench/internal/matrix"
 )
 
-// The files of a run's folder that this package writes.
+// SetupFile is the name of the file that holds a Setup.
+const SetupFile = "run.json"
+
+// The copies beside it.
 const (
-	setupFile   = "run.json"
 	matrixFile  = "matrix.yaml"
 	pricingFile = "pricing.yaml"
 )
@@ -26,14 +28,35 @@ type Setup struct {
 	MatrixPath     string        `json:"matrix_path"` // as it was given; a copy lies in the folder
 	PricingPath    string        `json:"pricing_path,omitempty"`
 	Narrow         matrix.Narrow `json:"narrow"`
-	Synthetic      bool          `json:"synthetic"` // stand-ins for every model
+	Shard          *matrix.Shard `json:"shard,omitempty"` // which part of the plan the run is; nil for all of it
+	Pool           string        `json:"pool,omitempty"`  // see record.Place
+	Synthetic      bool          `json:"synthetic"`       // stand-ins for every model
 	RateUSDPerHour *float64      `json:"rate_usd_per_hour,omitempty"`
 	Blend          string        `json:"blend,omitempty"`
 	PlannedRows    int           `json:"planned_rows"`
 
+	// Parts are the runs that were merged into this one; empty for a run that
+	// measured something itself.
+	Parts []Part `json:"parts,omitempty"`
+	// Differ says in what they differ that were merged all the same.
+	Differ []string `json:"differ,omitempty"`
+
 	Matrix  []byte `json:"-"` // the files' bytes
 	Pricing []byte `json:"-"`
 }
+
+// Part is a run that was merged into another.
+type Part struct {
+	Name  string        `json:"name"` // of its folder below PartsDir
+	Path  string        `json:"path"` // of its folder, as it was given
+	RunID string        `json:"run_id"`
+	Pool  string        `json:"pool,omitempty"`
+	Shard *matrix.Shard `json:"shard,omitempty"`
+	Rows  int           `json:"rows"` // taken from it, warm-ups included
+}
+
+// PartsDir is the folder of a merged run that keeps what each part says of itself.
+const PartsDir = "parts"
 
 // Write stores s in dir, which must exist.
 func (s Setup) Write(dir string) error {
@@ -46,7 +69,7 @@ func (s Setup) Write(dir string) error {
 		err = errors.Join(err, write(filepath.Join(dir, pricingFile), s.Pricing))
 	}
 	// Last, since a folder with a setup is taken as complete.
-	return errors.Join(err, write(filepath.Join(dir, setupFile), append(data, '\n')))
+	return errors.Join(err, write(filepath.Join(dir, SetupFile), append(data, '\n')))
 }
 
 // write returns when the file is on the disk: rows that outlive a power cut are
@@ -63,10 +86,10 @@ func write(path string, data []byte) error {
 // Read reads the setup of the run in dir.
 func Read(dir string) (Setup, error) {
 	var s Setup
-	path := filepath.Join(dir, setupFile)
+	path := filepath.Join(dir, SetupFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("%s holds no run: there is no %s", dir, setupFile)
+		return s, fmt.Errorf("%s holds no run: there is no %s", dir, SetupFile)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -85,8 +108,18 @@ func Read(dir string) (Setup, error) {
 	return s, err
 }
 
-// Plan returns the plan of the run, from the copy of its matrix.
+// Plan returns the plan of the run, from the copy of its matrix. A shard has the
+// pairs that it was given when it was started, whatever they would be now.
 func (s Setup) Plan() (*matrix.Plan, error) {
+	plan, err := s.Whole()
+	if err == nil && s.Shard != nil {
+		plan = plan.Only(s.Shard.Pairs)
+	}
+	return plan, err
+}
+
+// Whole returns the plan that the run is a shard of, or its own.
+func (s Setup) Whole() (*matrix.Plan, error) {
 	spec, err := matrix.Parse(s.MatrixPath, s.Matrix)
 	if err != nil {
 		return nil, err

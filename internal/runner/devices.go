@@ -15,6 +15,7 @@ import (
 // DeviceOptions says how to measure the devices of a run by themselves.
 type DeviceOptions struct {
 	RunID     string
+	Place     record.Place // that records carry
 	Launcher  Launcher
 	Host      Host                  // from Survey
 	Telemetry Telemetry             // nil for none
@@ -113,7 +114,7 @@ func (m *devices) idle(ctx context.Context, c matrix.Cell) error {
 		m.Warn(fmt.Sprintf("what the %s draws at rest is not known: nothing told its power", deviceNames[rec.DeviceKind]))
 		return nil
 	}
-	seen.Timestamp, seen.RunID, seen.Kind, seen.Device, seen.DeviceKind = rec.Timestamp, rec.RunID, rec.Kind, rec.Device, rec.DeviceKind
+	seen.Timestamp, seen.RunID, seen.Place, seen.Kind, seen.Device, seen.DeviceKind = rec.Timestamp, rec.RunID, rec.Place, rec.Kind, rec.Device, rec.DeviceKind
 	return m.Sink.AppendDevice(&seen)
 }
 
@@ -167,7 +168,7 @@ func (m *devices) roofline(ctx context.Context, c matrix.Cell) error {
 
 // record begins a record of the device that a cell runs on.
 func (m *devices) record(kind string, c matrix.Cell) record.DeviceRecord {
-	rec := record.DeviceRecord{Timestamp: time.Now().UTC(), RunID: m.RunID, Kind: kind, DeviceKind: deviceKind(c.Backend)}
+	rec := record.DeviceRecord{Timestamp: time.Now().UTC(), RunID: m.RunID, Place: m.Place, Kind: kind, DeviceKind: deviceKind(c.Backend)}
 	for _, d := range m.Host.Devices.Devices {
 		if d.Kind == rec.DeviceKind && (d.Kind == "cpu" || d.Backend == "CUDA") {
 			rec.Device = d.Description

@@ -19,6 +19,7 @@ const KVLimit = time.Hour
 
 // KVOptions says how to look into the caches of a run's models.
 type KVOptions struct {
+	Place    record.Place // that points carry
 	Launcher Launcher
 	Rows     []record.Record   // of the run: only models with an ok row are looked at
 	Done     []record.KVRecord // points that are there already
@@ -106,7 +107,7 @@ func inspectKV(ctx context.Context, c matrix.Cell, lengths []int, opts KVOptions
 	for _, p := range reply.KV.Points {
 		info := reply.KV.Info
 		r := record.KVRecord{
-			Model: c.Model.Name, Backend: c.Backend.Name, Synthetic: info.Synthetic, Device: reply.KV.Device,
+			Model: c.Model.Name, Backend: c.Backend.Name, Synthetic: info.Synthetic, Device: reply.KV.Device, Place: opts.Place,
 			KVTypeK: c.KV.K, KVTypeV: c.KV.V,
 			Asked: p.Asked, Tokens: p.Tokens, PrefillTokens: p.PrefillTokens,
 			PrefillUsedBytes: p.PrefillUsedBytes, UsedBytes: p.UsedBytes, ClearedUsedBytes: p.ClearedUsedBytes,

@@ -16,6 +16,7 @@ func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record 
 		Timestamp:  time.Now().UTC(),
 		RunID:      r.RunID,
 		CellID:     c.ID,
+		Place:      r.Place,
 		Model:      c.Model.Name,
 		Backend:    c.Backend.Name,
 		Scenario:   c.Scenario.Name,

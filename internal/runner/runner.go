@@ -18,6 +18,7 @@ import (
 // Options says how to run a plan.
 type Options struct {
 	RunID    string
+	Place    record.Place // that rows and windows carry
 	Launcher Launcher
 	Host     Host                  // from Survey
 	Rows     []record.Record       // of the run that is resumed, as read
@@ -214,7 +215,7 @@ func (r *run) keys() []record.Key {
 	for i := range r.plan.Cells {
 		for launch := range r.plan.Spec.Launches {
 			for rep := range r.plan.Spec.Repetitions {
-				keys = append(keys, record.Key{CellID: r.plan.Cells[i].ID, Launch: launch, Rep: rep})
+				keys = append(keys, record.Key{Pool: r.Place.Pool, CellID: r.plan.Cells[i].ID, Launch: launch, Rep: rep})
 			}
 		}
 	}
@@ -225,7 +226,7 @@ func (r *run) keys() []record.Key {
 func (r *run) missing(c *CellCheck, launch int) int {
 	n := 0
 	for rep := range r.plan.Spec.Repetitions {
-		if !r.done[record.Key{CellID: c.ID, Launch: launch, Rep: rep}] {
+		if !r.done[record.Key{Pool: r.Place.Pool, CellID: c.ID, Launch: launch, Rep: rep}] {
 			n++
 		}
 	}
@@ -334,7 +335,7 @@ func (r *run) launch(ctx context.Context, g *GroupCheck, launch int, limit *rowL
 	for rep := range r.plan.Spec.Repetitions {
 		for i := range g.Cells {
 			c := &g.Cells[i]
-			if !c.runs() || r.done[record.Key{CellID: c.ID, Launch: launch, Rep: rep}] {
+			if !c.runs() || r.done[record.Key{Pool: r.Place.Pool, CellID: c.ID, Launch: launch, Rep: rep}] {
 				continue
 			}
 			if r.stopped(ctx) {

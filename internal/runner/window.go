@@ -129,6 +129,7 @@ func (r *run) newWindow(c *CellCheck, k record.WindowKey) *record.WindowRecord {
 		Timestamp:  time.Now().UTC(),
 		RunID:      r.RunID,
 		CellID:     c.ID,
+		Place:      r.Place,
 		Model:      c.Model.Name,
 		Backend:    c.Backend.Name,
 		Scenario:   c.Scenario.Name,

@@ -65,7 +65,7 @@ func (r *run) missingWindows(c *matrix.Cell) []record.WindowKey {
 	var keys []record.WindowKey
 	for n := range r.plan.Spec.Energy.Windows {
 		for _, phase := range phases {
-			if k := (record.WindowKey{CellID: c.ID, Phase: phase, Window: n}); !r.windows[k] {
+			if k := (record.WindowKey{Pool: r.Place.Pool, CellID: c.ID, Phase: phase, Window: n}); !r.windows[k] {
 				keys = append(keys, k)
 			}
 		}
