@@ -288,3 +288,43 @@ func TestBatchRefusals(t *testing.T) {
 		t.Errorf("a step of a closed batch gave %v", err)
 	}
 }
+
+// For every architecture, length, number of sequences and type the payload is
+// what the formula says, to the byte.
+func TestBatchCacheIsExact(t *testing.T) {
+	blockBytes := map[string]int64{"f32": 128, "f16": 64, "q8_0": 34, "q4_0": 18} // of 32 values
+	cases := 0
+	for _, arch := range tinyArchs {
+		m := tinyModel(t, arch)
+		i := m.Info()
+		for elem, bytes := range blockBytes {
+			if i.HeadDimK%kvBlocks[elem] != 0 {
+				continue // refused
+			}
+			for _, n := range []int{1, 2, 5} {
+				b := newBatch(t, m, ContextParams{NCtx: batchPrompt, Sequences: n, TypeK: elem, TypeV: elem, FlashAttn: FlashOn, Unified: n == 2})
+				for _, tokens := range []int{1, 39} { // 1 and 40 positions
+					prompts := promptsOf(m, n)
+					for seq := range prompts {
+						prompts[seq] = prompts[seq][:tokens]
+					}
+					if _, err := b.Prefill(prompts); err != nil {
+						t.Fatal(err)
+					}
+					used, err := b.KVUsedBytes()
+					if err != nil {
+						t.Fatal(err)
+					}
+					values := int64(i.Layers * i.KVHeads * (i.HeadDimK + i.HeadDimV))
+					if want := int64(n*b.Pos()) * values / 32 * bytes; used != want {
+						t.Errorf("%s, %s, %d sequences at %d positions: %d bytes, want %d", arch, elem, n, b.Pos(), used, want)
+					}
+					cases++
+				}
+			}
+		}
+	}
+	if cases < 60 {
+		t.Errorf("%d cases, want 60 at least", cases)
+	}
+}
