@@ -81,6 +81,24 @@ func PrefillFLOPs(s DenseShape, tokens int) (float64, error) {
 	return 2*float64(s.BodyParams)*t + 2*float64(s.HeadParams) + attention, nil
 }
 
+// DecodeFLOPsPerTok returns the floating-point operations of one decoded token,
+// on average over genTokens steps after a prompt of promptTokens:
+//
+//	2*(BodyParams + HeadParams) + 2*Layers*Heads*(HeadDimK+HeadDimV) * (promptTokens + (genTokens+1)/2)
+//
+// Every token passes the layers and the output matrix; step i attends to
+// promptTokens+i positions, its own among them. It does not depend on the batch,
+// which is why a device is used better by more sequences: bytes per token fall,
+// operations do not. promptTokens and genTokens >= 1. Source: as [PrefillFLOPs].
+func DecodeFLOPsPerTok(s DenseShape, promptTokens, genTokens int) (float64, error) {
+	if err := all(s.check(), atLeast(1, "promptTokens", int64(promptTokens)), atLeast(1, "genTokens", int64(genTokens))); err != nil {
+		return 0, err
+	}
+	positions := float64(promptTokens) + float64(genTokens+1)/2
+	attention := 2 * float64(s.Layers) * float64(s.Heads) * float64(s.HeadDimK+s.HeadDimV) * positions
+	return 2*float64(s.BodyParams+s.HeadParams) + attention, nil
+}
+
 // MFU returns the model FLOP utilisation, the share of the device's arithmetic
 // rate that the operations a phase needs take:
 //

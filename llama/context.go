@@ -22,14 +22,19 @@ import (
 // Context is one sequence being evaluated: a KV cache and the buffers to
 // compute with. It belongs to one goroutine at a time.
 type Context struct {
+	handle
+	tokens []int32 // what the cache holds, in order
+	next   int32   // the greedy choice after the last evaluation
+	ready  bool    // next is valid
+	scored bool    // the engine has the logits after the last token
+}
+
+// handle is a context of the engine, for one sequence or several.
+type handle struct {
 	c      *C.pb_context
 	model  *Model        // must outlive c
 	params ContextParams // as asked, with defaults resolved
 	padded int           // positions the engine allocated
-	tokens []int32       // what the cache holds, in order
-	next   int32         // the greedy choice after the last evaluation
-	ready  bool          // next is valid
-	scored bool          // the engine has the logits after the last token
 	broken bool          // an assertion failed
 	cerr   C.pb_error    // kept here so that a decode step allocates nothing
 }
@@ -46,13 +51,26 @@ var kvBlocks = map[string]int{
 // The model must stay open until the context is closed.
 func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	const op = "new context"
+	if p.Sequences = cmp.Or(p.Sequences, 1); p.Sequences != 1 {
+		return nil, refuse(op, fmt.Sprintf("%d sequences; a context has one: use NewBatch", p.Sequences))
+	}
+	c := &Context{}
+	if err := c.open(op, m, p); err != nil {
+		return nil, err
+	}
+	c.tokens = make([]int32, 0, p.NCtx)
+	return c, nil
+}
+
+// open creates the engine's context in h.
+func (h *handle) open(op string, m *Model, p ContextParams) error {
 	if m.c == nil {
-		return nil, &Error{Op: op, Kind: ErrClosed, Msg: "the model is closed"}
+		return &Error{Op: op, Kind: ErrClosed, Msg: "the model is closed"}
 	}
 	if p.NCtx < 1 || p.NCtx > m.info.CtxTrain {
-		return nil, refuse(op, fmt.Sprintf("n_ctx is %d; this model has positions for 1 to %d tokens", p.NCtx, m.info.CtxTrain))
+		return refuse(op, fmt.Sprintf("n_ctx is %d; this model has positions for 1 to %d tokens", p.NCtx, m.info.CtxTrain))
 	}
-	p.NBatch = cmp.Or(p.NBatch, p.NCtx)
+	p.NBatch = cmp.Or(p.NBatch, p.NCtx*p.Sequences)
 	p.NUbatch = cmp.Or(p.NUbatch, min(512, p.NBatch))
 	if p.Threads == 0 {
 		p.Threads = PhysicalCores()
@@ -61,39 +79,39 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 		}
 	}
 	if p.NUbatch < 1 || p.NUbatch > p.NBatch || p.NBatch > math.MaxInt32 || p.Threads < 1 || p.Threads > 512 {
-		return nil, refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) < 2^31 and 1 <= threads (%d) <= 512", p.NUbatch, p.NBatch, p.Threads))
+		return refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) < 2^31 and 1 <= threads (%d) <= 512", p.NUbatch, p.NBatch, p.Threads))
 	}
 	if p.FlashAttn < FlashAuto || p.FlashAttn > FlashOn {
-		return nil, refuse(op, fmt.Sprintf("flash attention is %d; give FlashAuto, FlashOff or FlashOn", p.FlashAttn))
+		return refuse(op, fmt.Sprintf("flash attention is %d; give FlashAuto, FlashOff or FlashOn", p.FlashAttn))
 	}
 	p.TypeK, p.TypeV = cmp.Or(p.TypeK, "f16"), cmp.Or(p.TypeV, "f16")
 	if err := cacheType(op, "K", p.TypeK, m.info.HeadDimK); err != nil {
-		return nil, err
+		return err
 	}
 	if err := cacheType(op, "V", p.TypeV, m.info.HeadDimV); err != nil {
-		return nil, err
+		return err
 	}
 	if p.FlashAttn == FlashOff && kvBlocks[p.TypeV] > 1 {
-		return nil, refuse(op, "a quantized V cache ("+p.TypeV+") needs flash attention")
+		return refuse(op, "a quantized V cache ("+p.TypeV+") needs flash attention")
 	}
 	typeK := C.CString(p.TypeK)
 	defer C.free(unsafe.Pointer(typeK))
 	typeV := C.CString(p.TypeV)
 	defer C.free(unsafe.Pointer(typeV))
 	cp := C.pb_context_params{
-		n_ctx: C.int(p.NCtx), n_batch: C.int(p.NBatch), n_ubatch: C.int(p.NUbatch), threads: C.int(p.Threads),
+		n_ctx: C.int(p.NCtx), n_seq: C.int(p.Sequences), unified: C.bool(p.Unified),
+		n_batch: C.int(p.NBatch), n_ubatch: C.int(p.NUbatch), threads: C.int(p.Threads),
 		flash_attn: C.int(p.FlashAttn), type_k: typeK, type_v: typeV, graph_argmax: C.bool(!p.HostArgmax),
 	}
-	var cerr C.pb_error
-	c := &Context{c: C.pb_context_new(m.c, &cp, &cerr), model: m, params: p, tokens: make([]int32, 0, p.NCtx)}
-	if c.c == nil {
-		return nil, fromC(op, &cerr)
+	h.c, h.model, h.params = C.pb_context_new(m.c, &cp, &h.cerr), m, p
+	if h.c == nil {
+		return fromC(op, &h.cerr)
 	}
-	c.params.NBatch = int(C.pb_context_n_batch(c.c))
-	c.params.NUbatch = int(C.pb_context_n_ubatch(c.c))
-	c.padded = int(C.pb_context_n_ctx(c.c))
+	h.params.NBatch = int(C.pb_context_n_batch(h.c))
+	h.params.NUbatch = int(C.pb_context_n_ubatch(h.c))
+	h.padded = int(C.pb_context_n_ctx(h.c))
 	m.contexts.Add(1)
-	return c, nil
+	return nil
 }
 
 // cacheType refuses a type whose blocks do not divide a head: without flash
@@ -112,41 +130,47 @@ func cacheType(op, which, name string, headDim int) error {
 // Close frees the context. Closing twice does nothing; every other call on a
 // closed context fails with ErrClosed or, where it returns no error, does
 // nothing.
-func (c *Context) Close() error {
-	if c.c != nil {
-		C.pb_context_free(c.c)
-		c.c = nil
-		c.model.contexts.Add(-1)
+func (h *handle) Close() error {
+	if h.c != nil {
+		C.pb_context_free(h.c)
+		h.c = nil
+		h.model.contexts.Add(-1)
 	}
 	return nil
 }
 
 // usable says whether the engine may be called with this context.
-func (c *Context) usable(op string) error {
+func (h *handle) usable(op string) error {
 	switch {
-	case c.c == nil:
+	case h.c == nil:
 		return &Error{Op: op, Kind: ErrClosed, Msg: "the context is closed"}
-	case c.broken:
+	case h.broken:
 		return &Error{Op: op, Kind: ErrAssert, Msg: "an assertion failed in this context before: close it"}
 	}
 	return nil
 }
 
+// failed is the error of the last call.
+func (h *handle) failed(op string) error {
+	err := fromC(op, &h.cerr)
+	h.broken = h.broken || errors.Is(err, ErrAssert)
+	return err
+}
+
 // failed is the error of the last call, which left no token to continue from.
 func (c *Context) failed(op string) error {
-	err := fromC(op, &c.cerr)
 	c.ready, c.scored = false, false
-	c.broken = c.broken || errors.Is(err, ErrAssert)
-	return err
+	return c.handle.failed(op)
 }
 
 // Params returns the parameters in force: defaults resolved and batches cut to
 // NCtx. FlashAuto stays as it is; what the engine chose is not known.
-func (c *Context) Params() ContextParams { return c.params }
+func (h *handle) Params() ContextParams { return h.params }
 
-// PaddedCtx returns the number of positions the engine allocated, which is
-// NCtx rounded up to a multiple of 256. Only NCtx of them are used.
-func (c *Context) PaddedCtx() int { return c.padded }
+// PaddedCtx returns the number of positions the engine allocated: those of all
+// sequences, where each buffer is rounded up to a multiple of 256. Only NCtx of
+// them are used by each.
+func (h *handle) PaddedCtx() int { return h.padded }
 
 // Pos returns the number of positions the cache holds.
 func (c *Context) Pos() int { return len(c.tokens) }
@@ -154,15 +178,15 @@ func (c *Context) Pos() int { return len(c.tokens) }
 // MemoryUse returns the bytes of the model and this context by buffer, as the
 // engine's allocator counts them. The order is the engine's own. It returns
 // nil for a context that is closed or broken by an assertion.
-func (c *Context) MemoryUse() []Memory {
+func (h *handle) MemoryUse() []Memory {
 	const op = "memory use"
-	if c.usable(op) != nil {
+	if h.usable(op) != nil {
 		return nil
 	}
 	raw := make([]C.pb_memory, 16) // a context has a handful of buffer types
-	n := int(C.pb_memory_get(c.c, &raw[0], C.int(len(raw)), &c.cerr))
+	n := int(C.pb_memory_get(h.c, &raw[0], C.int(len(raw)), &h.cerr))
 	if n < 0 {
-		c.failed(op)
+		h.failed(op)
 		return nil
 	}
 	var out []Memory

@@ -39,19 +39,19 @@ func (c *Context) Remove(pos int) error {
 	return nil
 }
 
-// KVUsed returns the part of the cache the sequence occupies, tensor by tensor:
-// what the engine itself would save of keys and values, without framing. An
-// empty cache has no entries.
-func (c *Context) KVUsed() ([]KVTensor, error) {
+// KVUsed returns the part of the cache the sequences occupy, one after the other
+// and tensor by tensor: what the engine itself would save of keys and values,
+// without framing. An empty cache has no entries.
+func (h *handle) KVUsed() ([]KVTensor, error) {
 	const op = "kv"
-	if err := c.usable(op); err != nil {
+	if err := h.usable(op); err != nil {
 		return nil, err
 	}
-	raw := make([]C.pb_kv_tensor, max(2*c.model.info.Layers, 1))
+	raw := make([]C.pb_kv_tensor, max(2*h.model.info.Layers*h.params.Sequences, 1))
 	for {
-		n := int(C.pb_kv_used(c.c, &raw[0], C.int(len(raw)), &c.cerr))
+		n := int(C.pb_kv_used(h.c, &raw[0], C.int(len(raw)), &h.cerr))
 		if n < 0 {
-			return nil, fromC(op, &c.cerr)
+			return nil, fromC(op, &h.cerr)
 		}
 		if n > len(raw) {
 			raw = make([]C.pb_kv_tensor, n)
@@ -66,8 +66,8 @@ func (c *Context) KVUsed() ([]KVTensor, error) {
 }
 
 // KVUsedBytes returns the sum of KVUsed.
-func (c *Context) KVUsedBytes() (int64, error) {
-	tensors, err := c.KVUsed()
+func (h *handle) KVUsedBytes() (int64, error) {
+	tensors, err := h.KVUsed()
 	var sum int64
 	for _, t := range tensors {
 		sum += t.UsedBytes

@@ -11,7 +11,12 @@ import "context"
 type Model struct{}
 
 // Context is a sequence being evaluated; without cgo there can be none.
-type Context struct{}
+type Context struct{ handle }
+
+// Batch is several sequences being evaluated; without cgo there can be none.
+type Batch struct{ handle }
+
+type handle struct{}
 
 // Init returns ErrNoCgo.
 func Init() error { return ErrNoCgo }
@@ -49,20 +54,23 @@ func (*Model) Detokenize([]int32) (string, error) { return "", ErrNoCgo }
 // NewContext returns ErrNoCgo.
 func (*Model) NewContext(ContextParams) (*Context, error) { return nil, ErrNoCgo }
 
+// NewBatch returns ErrNoCgo.
+func (*Model) NewBatch(ContextParams) (*Batch, error) { return nil, ErrNoCgo }
+
 // Close does nothing.
-func (*Context) Close() error { return nil }
+func (*handle) Close() error { return nil }
 
 // Params returns nothing.
-func (*Context) Params() ContextParams { return ContextParams{} }
+func (*handle) Params() ContextParams { return ContextParams{} }
 
 // PaddedCtx returns 0.
-func (*Context) PaddedCtx() int { return 0 }
+func (*handle) PaddedCtx() int { return 0 }
 
 // Pos returns 0.
 func (*Context) Pos() int { return 0 }
 
 // MemoryUse returns nothing.
-func (*Context) MemoryUse() []Memory { return nil }
+func (*handle) MemoryUse() []Memory { return nil }
 
 // Prefill returns ErrNoCgo.
 func (*Context) Prefill([]int32) (int32, error) { return 0, ErrNoCgo }
@@ -94,11 +102,35 @@ func (*Context) Mark() (Mark, error) { return Mark{}, ErrNoCgo }
 // Rewind returns ErrNoCgo.
 func (*Context) Rewind(Mark) error { return ErrNoCgo }
 
+// Pos returns 0.
+func (*Batch) Pos() int { return 0 }
+
+// Prefill returns ErrNoCgo.
+func (*Batch) Prefill([][]int32) ([]int32, error) { return nil, ErrNoCgo }
+
+// DecodeStep returns ErrNoCgo.
+func (*Batch) DecodeStep() ([]int32, error) { return nil, ErrNoCgo }
+
+// Generate returns ErrNoCgo.
+func (*Batch) Generate(int, func(int, []int32) error) error { return ErrNoCgo }
+
+// Logits returns ErrNoCgo.
+func (*Batch) Logits(int) ([]float32, error) { return nil, ErrNoCgo }
+
+// Clear does nothing.
+func (*Batch) Clear() {}
+
+// Mark returns ErrNoCgo.
+func (*Batch) Mark() (BatchMark, error) { return BatchMark{}, ErrNoCgo }
+
+// Rewind returns ErrNoCgo.
+func (*Batch) Rewind(BatchMark) error { return ErrNoCgo }
+
 // KVUsed returns ErrNoCgo.
-func (*Context) KVUsed() ([]KVTensor, error) { return nil, ErrNoCgo }
+func (*handle) KVUsed() ([]KVTensor, error) { return nil, ErrNoCgo }
 
 // KVUsedBytes returns ErrNoCgo.
-func (*Context) KVUsedBytes() (int64, error) { return 0, ErrNoCgo }
+func (*handle) KVUsedBytes() (int64, error) { return 0, ErrNoCgo }
 
 // Synth returns ErrNoCgo: the engine writes the headers of the files.
 func Synth(context.Context, string, string, SynthOptions) (SynthResult, error) {
@@ -106,13 +138,13 @@ func Synth(context.Context, string, string, SynthOptions) (SynthResult, error) {
 }
 
 // TimeOnDevice returns false.
-func (*Context) TimeOnDevice(int, bool) bool { return false }
+func (*handle) TimeOnDevice(int, bool) bool { return false }
 
 // BusyMs returns false.
-func (*Context) BusyMs(int) (float64, bool) { return 0, false }
+func (*handle) BusyMs(int) (float64, bool) { return 0, false }
 
 // SpanMs returns false.
-func (*Context) SpanMs(int, int) (float64, bool) { return 0, false }
+func (*handle) SpanMs(int, int) (float64, bool) { return 0, false }
 
 // MeasureRoofline returns ErrNoCgo.
 func MeasureRoofline(Device, int) (Roofline, error) { return Roofline{}, ErrNoCgo }

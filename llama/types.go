@@ -72,8 +72,8 @@ const (
 
 // ContextParams says what a context must hold and how it computes.
 type ContextParams struct {
-	NCtx      int       // positions, at least 1 and at most the model's CtxTrain
-	NBatch    int       // most tokens submitted in one engine call; 0 for NCtx
+	NCtx      int       // positions of a sequence, at least 1 and at most the model's CtxTrain
+	NBatch    int       // most tokens submitted in one engine call; 0 for all that fit into the cache
 	NUbatch   int       // most tokens computed at once; 0 for the smaller of 512 and NBatch
 	Threads   int       // CPU threads; 0 for PhysicalCores, or 1 when all layers are on a GPU
 	FlashAttn FlashAttn // FlashOff is the zero value
@@ -82,7 +82,15 @@ type ContextParams struct {
 	// HostArgmax copies the logits to the host at every step and chooses the
 	// token there, which is what makes Logits available.
 	HostArgmax bool
+
+	Sequences int // evaluated together, 1 to MaxSequences; 0 for 1. NewContext takes no more
+	// Unified puts the cells of all sequences into one buffer, where each
+	// attends past those of the others, instead of a buffer for each.
+	Unified bool
 }
+
+// MaxSequences is how many sequences the engine evaluates together at most.
+const MaxSequences = 256
 
 // Mark is where a context stood; see Context.Mark. It holds a copy of the tokens
 // before it, nothing of the cache.
@@ -92,7 +100,14 @@ type Mark struct {
 	next   int32
 }
 
-// KVTensor is the part of the cache that one layer's keys or values occupy.
+// BatchMark is Mark of a Batch; see Batch.Mark.
+type BatchMark struct {
+	of           *Batch
+	tokens, next []int32
+}
+
+// KVTensor is the part of the cache that one layer's keys or values of a
+// sequence occupy.
 type KVTensor struct {
 	Name      string // the engine's name, e.g. "cache_k_l0"
 	Type      string // ggml type name

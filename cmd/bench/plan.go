@@ -35,6 +35,7 @@ type planCell struct {
 	ID           string   `json:"id"`
 	Scenario     string   `json:"scenario"`
 	KVType       string   `json:"kv_type"`
+	Batch        int      `json:"batch"` // sequences evaluated together
 	PromptTokens int      `json:"prompt_tokens"`
 	GenTokens    int      `json:"gen_tokens"`
 	Rows         int      `json:"rows"` // repetitions in all launches
@@ -115,7 +116,7 @@ func describe(g *runner.GroupCheck, spec *matrix.Spec, host runner.Host) planGro
 		c := &g.Cells[i]
 		p.File = c.Model.Path
 		cell := planCell{
-			ID: c.ID, Scenario: c.Scenario.Name, KVType: c.KV.String(), PromptTokens: c.PromptTokens, GenTokens: c.Scenario.GenTokens,
+			ID: c.ID, Scenario: c.Scenario.Name, KVType: c.KV.String(), Batch: c.Batch, PromptTokens: c.PromptTokens, GenTokens: c.Scenario.GenTokens,
 			Rows: spec.Repetitions * spec.Launches, Skip: c.SkipReason, Warnings: c.Warnings,
 		}
 		if c.Err != nil {
@@ -166,12 +167,14 @@ func (g *planGroup) skippedWhole() string {
 func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"Model", "Backend", "Scenario", "Prompt", "Gen", "Rows", "Need MiB", "Free MiB", "Note"})
-	var numbers []table.ColumnConfig
-	for i := 4; i <= 8; i++ {
-		numbers = append(numbers, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	t.AppendHeader(table.Row{"Model", "Backend", "Scenario", "KV", "Batch", "Prompt", "Gen", "Rows", "Need MiB", "Free MiB", "Note"})
+	oneType := !slices.ContainsFunc(plan.Cells, func(c matrix.Cell) bool { return c.KV != plan.Cells[0].KV })
+	alone := !slices.ContainsFunc(plan.Cells, func(c matrix.Cell) bool { return c.Batch > 1 })
+	columns := []table.ColumnConfig{{Number: 4, Hidden: oneType}}
+	for i := 5; i <= 10; i++ {
+		columns = append(columns, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight, Hidden: i == 5 && alone})
 	}
-	t.SetColumnConfigs(append(numbers, table.ColumnConfig{Number: 9, WidthMax: 64, WidthMaxEnforcer: text.WrapSoft}))
+	t.SetColumnConfigs(append(columns, table.ColumnConfig{Number: 11, WidthMax: 64, WidthMaxEnforcer: text.WrapSoft}))
 	mib := func(b *int64) string {
 		if b == nil {
 			return ""
@@ -184,7 +187,7 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 		whole := g.skippedWhole()
 		if whole != "" {
 			rows := len(g.Cells) * g.Cells[0].Rows
-			t.AppendRow(table.Row{g.Model, g.Backend, fmt.Sprintf("all %d", len(g.Cells)), "", "", rows, "", "", "skipped: " + whole})
+			t.AppendRow(table.Row{g.Model, g.Backend, fmt.Sprintf("all %d", len(g.Cells)), "", "", "", "", rows, "", "", "skipped: " + whole})
 		}
 		for i, c := range g.Cells {
 			note := c.Error
@@ -206,9 +209,9 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 			if whole != "" {
 				continue
 			}
-			row := table.Row{"", "", c.Scenario, c.PromptTokens, c.GenTokens, c.Rows, "", "", note}
+			row := table.Row{"", "", c.Scenario, c.KVType, c.Batch, c.PromptTokens, c.GenTokens, c.Rows, "", "", note}
 			if i == 0 {
-				row[0], row[1], row[6], row[7] = g.Model, g.Backend, mib(g.NeedBytes), mib(g.FreeBytes)
+				row[0], row[1], row[8], row[9] = g.Model, g.Backend, mib(g.NeedBytes), mib(g.FreeBytes)
 			}
 			t.AppendRow(row)
 		}

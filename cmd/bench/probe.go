@@ -19,8 +19,9 @@ type probeResult struct {
 	Device       string    `json:"device"`
 	Synthetic    bool      `json:"synthetic"`
 	Threads      int       `json:"threads"`
-	PromptTokens int       `json:"prompt_tokens"`
-	GenTokens    int       `json:"gen_tokens"`
+	Batch        int       `json:"batch"`         // sequences evaluated together
+	PromptTokens int       `json:"prompt_tokens"` // of each
+	GenTokens    int       `json:"gen_tokens"`    // of each
 	TokenHash    string    `json:"token_hash"`
 	PrefillMs    []float64 `json:"prefill_ms"`
 	DecodeMs     []float64 `json:"decode_ms,omitempty"` // absent when no tokens were generated
@@ -40,13 +41,15 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	ubatch := fs.Int("ubatch", 0, "most tokens computed at once (default: 512)")
 	flash := fs.String("flash-attn", "on", "on, off or auto")
 	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph or host")
+	batch := fs.Int("batch", 1, "sequences evaluated together, each with a prompt of its own; times are of all")
+	unified := fs.Bool("kv-unified", false, "one buffer for the cells of all sequences instead of one each")
 	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
 	noDeviceTimes := fs.Bool("no-device-times", false, "record no events on the GPU's stream")
 	asJSON := fs.Bool("json", false, "print JSON")
 	if err := parse(fs, "probe --model FILE [flags]"+examples("probe --model models/gpt2.gguf --prompt 512 --gen 128 --reps 5", "probe --model models/gpt2.gguf --device cuda --json"), args, io.out); err != nil {
 		return err
 	}
-	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 0 {
+	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 0 || *batch < 1 {
 		return usagef("need --model FILE and positive counts; see bench probe --help")
 	}
 	if *argmax != "graph" && *argmax != "host" {
@@ -56,20 +59,20 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax = *threads, *ubatch, *flash, *argmax
+	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax, engine.KVUnified = *threads, *ubatch, *flash, *argmax, *unified
 	s, opened, err := openHere(*model, engine)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	row := wire.Row{
-		Context:      wire.ContextSpec{NCtx: *prompt + *gen, Batch: 1, TypeK: "f16", TypeV: "f16"},
+		Context:      wire.ContextSpec{NCtx: *prompt + *gen, Batch: *batch, TypeK: "f16", TypeV: "f16"},
 		PromptTokens: *prompt, GenTokens: *gen, Seed: 42, NoDeviceTimes: *noDeviceTimes,
 	}
 	if *uncached {
 		row.DecodeMode = "uncached"
 	}
-	out := probeResult{Model: *model, Device: opened.Device, Synthetic: opened.Info.Synthetic, Threads: opened.Threads, PromptTokens: *prompt, GenTokens: *gen}
+	out := probeResult{Model: *model, Device: opened.Device, Synthetic: opened.Info.Synthetic, Threads: opened.Threads, Batch: *batch, PromptTokens: *prompt, GenTokens: *gen}
 	for i := range *warmup + *reps {
 		r, err := s.Row(row)
 		if err != nil {
@@ -90,9 +93,9 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 		fmt.Fprintln(io.out, "synthetic weights")
 	}
 	for i, ms := range out.PrefillMs {
-		fmt.Fprintf(io.out, "prefill %d tokens: %8.2f ms, %8.1f tok/s", *prompt, ms, float64(*prompt)/ms*1e3)
+		fmt.Fprintf(io.out, "prefill %d tokens: %8.2f ms, %8.1f tok/s", *batch**prompt, ms, float64(*batch**prompt)/ms*1e3)
 		if i < len(out.DecodeMs) {
-			fmt.Fprintf(io.out, "   decode %d tokens: %8.2f ms, %8.1f tok/s", *gen, out.DecodeMs[i], float64(*gen)/out.DecodeMs[i]*1e3)
+			fmt.Fprintf(io.out, "   decode %d tokens: %8.2f ms, %8.1f tok/s", *batch**gen, out.DecodeMs[i], float64(*batch**gen)/out.DecodeMs[i]*1e3)
 		}
 		fmt.Fprintln(io.out)
 	}

@@ -30,7 +30,7 @@ func capacityTables() []definition {
 				}
 				return nil
 			},
-			notes: []string{"One request at a time; batching would serve more."},
+			notes: []string{"Seconds are machine time: a batch serves so many requests at once, each of which takes as many times as long as here."},
 		},
 		{
 			name: studies + "workers", section: "11.2", title: "Workers for 100 requests a second, and 1e9 tokens a month of such requests", needs: needsPrice,

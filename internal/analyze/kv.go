@@ -10,8 +10,8 @@ import (
 // KV compares the cache payload of a group with the formula.
 type KV struct {
 	Key
-	Positions    int    // prompt + generated tokens in the cache after decode
-	UsedBytes    int64  // K and V payload of one sequence, as the engine holds it
+	Positions    int    // prompt + generated tokens of each sequence in the cache after decode
+	UsedBytes    int64  // K and V payload of all sequences, as the engine holds it
 	AllocBytes   *int64 // reserved for K and V, all sequences
 	FormulaBytes *int64 // econ.KVBytes; nil when the model's shape is not known
 	Exact        *bool  // UsedBytes = FormulaBytes; nil with FormulaBytes
@@ -23,7 +23,7 @@ func (k KV) PaddingBytes() *int64 {
 	if k.AllocBytes == nil {
 		return nil
 	}
-	p := *k.AllocBytes - k.UsedBytes*int64(k.Batch)
+	p := *k.AllocBytes - k.UsedBytes
 	return &p
 }
 
@@ -100,7 +100,7 @@ func kvRows(groups []*Group, models []*Model, w *warnings) []KV {
 			UsedBytes: *first.KVUsedBytes, AllocBytes: first.KVAllocBytes,
 		}
 		if info := infos[g.Model]; info != nil {
-			formula, err := kvFormula(info, g.KVTypeK, g.KVTypeV, kv.Positions)
+			formula, err := kvFormula(info, g.KVTypeK, g.KVTypeV, g.Batch, kv.Positions)
 			if err != nil {
 				w.add(g.Key.String(), "no KV formula: %v", err)
 			} else {
@@ -113,22 +113,30 @@ func kvRows(groups []*Group, models []*Model, w *warnings) []KV {
 	return out
 }
 
-// kvFormula is econ.KVBytes of one sequence.
-func kvFormula(info *record.ModelInfo, typeK, typeV string, positions int) (int64, error) {
-	per, err := kvPerToken(info, typeK, typeV)
-	return per * int64(positions), err
+// kvFormula is econ.KVBytes for a model.
+func kvFormula(info *record.ModelInfo, typeK, typeV string, batch, positions int) (int64, error) {
+	shape, k, v, err := kvShape(info, typeK, typeV)
+	if err != nil {
+		return 0, err
+	}
+	return econ.KVBytes(shape, k, v, batch, positions)
 }
 
 func kvPerToken(info *record.ModelInfo, typeK, typeV string) (int64, error) {
-	k, err := econ.ElemTypeNamed(typeK)
+	shape, k, v, err := kvShape(info, typeK, typeV)
 	if err != nil {
 		return 0, err
 	}
-	v, err := econ.ElemTypeNamed(typeV)
-	if err != nil {
-		return 0, err
+	return econ.KVBytesPerToken(shape, k, v)
+}
+
+// kvShape returns what the formulas take of a model and its cache types.
+func kvShape(info *record.ModelInfo, typeK, typeV string) (shape econ.KVShape, k, v econ.ElemType, err error) {
+	if k, err = econ.ElemTypeNamed(typeK); err != nil {
+		return shape, k, v, err
 	}
-	return econ.KVBytesPerToken(econ.KVShape{Layers: info.Layers, KVHeads: info.KVHeads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV}, k, v)
+	v, err = econ.ElemTypeNamed(typeV)
+	return econ.KVShape{Layers: info.Layers, KVHeads: info.KVHeads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV}, k, v, err
 }
 
 // Point is the cache of one model at one length, against the formula.

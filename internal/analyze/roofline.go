@@ -24,11 +24,11 @@ type Roofline struct {
 func (a *Analysis) rooflines() ([]Roofline, error) {
 	var out []Roofline
 	for _, g := range a.Groups {
-		i := slices.IndexFunc(a.Models, func(m *Model) bool { return m.Name == g.Model })
-		if g.DecodeMode == "uncached" || a.Models[i].Info == nil || g.split(a.Models[i].Info) {
+		info := a.info(g.Model)
+		if g.DecodeMode == "uncached" || info == nil || g.split(info) {
 			continue
 		}
-		r, err := a.roofline(g, a.Models[i].Info)
+		r, err := a.roofline(g, info)
 		if err != nil {
 			return nil, err
 		}
@@ -58,10 +58,7 @@ func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) 
 		out.BytesPerTok = &bytes
 	}
 	if info.BodyParams > 0 && info.HeadParams > 0 {
-		one, err := econ.PrefillFLOPs(econ.DenseShape{
-			BodyParams: info.BodyParams, HeadParams: info.HeadParams,
-			Layers: info.Layers, Heads: info.Heads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV,
-		}, g.PromptTokens)
+		one, err := econ.PrefillFLOPs(denseShape(info), g.PromptTokens)
 		if err != nil {
 			return out, err
 		}
@@ -76,6 +73,19 @@ func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) 
 	}
 	out.MFU, err = share(out.FLOPs, out.prefillS(), out.Ceiling.MatmulFlopsPerS, econ.MFU)
 	return out, err
+}
+
+func denseShape(info *record.ModelInfo) econ.DenseShape {
+	return econ.DenseShape{
+		BodyParams: info.BodyParams, HeadParams: info.HeadParams,
+		Layers: info.Layers, Heads: info.Heads, HeadDimK: info.HeadDimK, HeadDimV: info.HeadDimV,
+	}
+}
+
+// info returns what is known of the shape of a model with measured groups; nil
+// when nothing is.
+func (a *Analysis) info(model string) *record.ModelInfo {
+	return a.Models[slices.IndexFunc(a.Models, func(m *Model) bool { return m.Name == model })].Info
 }
 
 // prefillS is the mean time of a prefill of all sequences.

@@ -4,13 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 )
 
 // Cell is one combination that is measured.
 type Cell struct {
 	// ID is stable across runs and machines: readable names joined by dots
-	// (model, backend, kv type, scenario), then the first 8 hex digits of a
+	// (model, backend, kv type, scenario, batch above 1), then the first 8 hex digits of a
 	// SHA-256 of everything that defines the work (model name and synth
 	// shape, backend entry with its defaults, scenario, batch, kv types,
 	// seed). Where the model's file lies and how often the cell is repeated
@@ -19,7 +20,7 @@ type Cell struct {
 	Model    Model
 	Backend  Backend
 	Scenario Scenario
-	Batch    int // 1 until batches are a dimension
+	Batch    int // sequences evaluated together
 	KV       KVType
 	Seed     int64
 	Skip     string // why the matrix leaves this cell out; empty when it is run
@@ -47,7 +48,9 @@ func (c Cell) id() string {
 		panic(err) // strings, numbers and a map of strings: cannot fail
 	}
 	hash := sha256.Sum256(work)
-	return strings.Join([]string{
-		c.Model.Name, c.Backend.Name, c.KV.String(), c.Scenario.Name, hex.EncodeToString(hash[:4]),
-	}, ".")
+	names := []string{c.Model.Name, c.Backend.Name, c.KV.String(), c.Scenario.Name}
+	if c.Batch > 1 {
+		names = append(names, fmt.Sprintf("batch%d", c.Batch))
+	}
+	return strings.Join(append(names, hex.EncodeToString(hash[:4])), ".")
 }

@@ -36,6 +36,17 @@ func TestStudyMatrix(t *testing.T) {
 	}
 }
 
+func TestServingMatrix(t *testing.T) {
+	s, err := Load("../../configs/serving.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 3 models x 1 backend x 7 batches x 5 repetitions.
+	if p := mustPlan(t, s, Narrow{}); p.Rows() != 105 || p.Cells[6].Batch != 64 {
+		t.Errorf("Rows = %d, the last batch %d, want 105 and 64", p.Rows(), p.Cells[6].Batch)
+	}
+}
+
 func TestDemoMatrix(t *testing.T) {
 	s, err := Load("../../configs/demo.yaml")
 	if err != nil {

@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 			{Name: "cpu", Device: "cpu", Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
 			{Name: "gpu", Device: "cuda", Graphs: &yes, GPULayers: &all, Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
 		},
-		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "cached"}},
+		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "cached", Batch: []int{1}}},
 		KVTypes:   []KVType{{K: "f16", V: "f16"}},
 		Energy:    Energy{WindowS: 3, Windows: 3, IdleS: 5, Roofline: true, MaxTempC: 80, Foreign: ForeignWarn},
 	}
@@ -68,9 +68,13 @@ backends:
     flash_attn: on
     mmap: false
     argmax: host
+    kv_unified: true
     env: {A: "1", B: x}
+batch: [1, 8]
 scenarios:
-  - {name: s, prompt_tokens: 8, gen_tokens: 4, decode: uncached}
+  - {name: s, prompt_tokens: 8, gen_tokens: 4, decode: uncached, batch: [1]}
+  - {name: t, prompt_tokens: 8, gen_tokens: 4}
+  - {name: u, prompt_tokens: 8, gen_tokens: 4, batch: [256, 2]}
 kv_types: [f16, {k: f16, v: q8_0}]
 skip:
   - {model: gpt2, backend: gpu, scenario: s, reason: because}
@@ -93,12 +97,16 @@ energy:
 		Models: []Model{{Name: "gpt2", Path: "models/a b.gguf", Synth: "gpt2"}},
 		Backends: []Backend{{
 			Name: "gpu", Device: "cuda", Graphs: &no, GPULayers: &layers, Threads: 3, NBatch: 1024, NUbatch: 256,
-			FlashAttn: "on", Mmap: &no, Argmax: "host", Env: map[string]string{"A": "1", "B": "x"},
+			FlashAttn: "on", Mmap: &no, Argmax: "host", KVUnified: true, Env: map[string]string{"A": "1", "B": "x"},
 		}},
-		Scenarios: []Scenario{{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "uncached"}},
-		KVTypes:   []KVType{{K: "f16", V: "f16"}, {K: "f16", V: "q8_0"}},
-		Skip:      []SkipRule{{Model: "gpt2", Backend: "gpu", Scenario: "s", Reason: "because"}},
-		Energy:    Energy{WindowS: 0.5, Windows: 4, Scenarios: []string{"s"}, AssumedCPUW: &watts, MaxTempC: 84.5, Foreign: ForeignWait},
+		Scenarios: []Scenario{
+			{Name: "s", PromptTokens: 8, GenTokens: 4, Decode: "uncached", Batch: []int{1}},
+			{Name: "t", PromptTokens: 8, GenTokens: 4, Decode: "cached", Batch: []int{1, 8}},
+			{Name: "u", PromptTokens: 8, GenTokens: 4, Decode: "cached", Batch: []int{256, 2}},
+		},
+		KVTypes: []KVType{{K: "f16", V: "f16"}, {K: "f16", V: "q8_0"}},
+		Skip:    []SkipRule{{Model: "gpt2", Backend: "gpu", Scenario: "s", Reason: "because"}},
+		Energy:  Energy{WindowS: 0.5, Windows: 4, Scenarios: []string{"s"}, AssumedCPUW: &watts, MaxTempC: 84.5, Foreign: ForeignWait},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -10,7 +10,7 @@ import (
 // repeated Spec.Repetitions times in each of Spec.Launches launches.
 type Plan struct {
 	Spec  *Spec  // a copy, holding only what the plan kept
-	Cells []Cell // model outermost, then backend, kv type, scenario
+	Cells []Cell // model outermost, then backend, kv type, scenario, batch
 }
 
 // Rows returns the number of rows the plan accounts for, measured or skipped,
@@ -43,10 +43,12 @@ func (s *Spec) Plan(n Narrow) (*Plan, error) {
 		for _, backend := range kept.Backends {
 			for _, kv := range kept.KVTypes {
 				for _, scenario := range kept.Scenarios {
-					c := Cell{Model: model, Backend: backend, Scenario: scenario, Batch: 1, KV: kv, Seed: s.Seed}
-					c.ID = c.id()
-					c.Skip = s.skip(c)
-					p.Cells = append(p.Cells, c)
+					for _, batch := range scenario.batches() {
+						c := Cell{Model: model, Backend: backend, Scenario: scenario, Batch: batch, KV: kv, Seed: s.Seed}
+						c.ID = c.id()
+						c.Skip = s.skip(c)
+						p.Cells = append(p.Cells, c)
+					}
 				}
 			}
 		}

@@ -81,6 +81,34 @@ b.y.f16-q8_0.t.cf5bba02 skipped: first
 }
 
 // The ID changes with the work and with nothing else.
+// Each batch of a scenario is a cell of its own, and that of one sequence is the
+// cell there was before there were batches.
+func TestBatchesAreCells(t *testing.T) {
+	const one = `name: m
+repetitions: 2
+models: [{name: a, synth: gpt2}]
+backends: [{name: y, device: cpu}]
+scenarios: [{name: s, prompt_tokens: 8, gen_tokens: 4}]
+`
+	p := mustPlan(t, mustParse(t, one+"batch: [1, 4, 64]\n"), Narrow{})
+	if len(p.Cells) != 3 || p.Rows() != 6 {
+		t.Fatalf("%d cells, %d rows, want 3 and 6", len(p.Cells), p.Rows())
+	}
+	if alone := mustPlan(t, mustParse(t, one), Narrow{}).Cells[0].ID; p.Cells[0].ID != alone {
+		t.Errorf("the cell of one sequence is %s, without batches %s", p.Cells[0].ID, alone)
+	}
+	for i, want := range []string{`^a\.y\.f16\.s\.[0-9a-f]{8}$`, `^a\.y\.f16\.s\.batch4\.[0-9a-f]{8}$`, `^a\.y\.f16\.s\.batch64\.[0-9a-f]{8}$`} {
+		c := p.Cells[i]
+		if c.Batch != []int{1, 4, 64}[i] || !regexp.MustCompile(want).MatchString(c.ID) {
+			t.Errorf("cell %d is %s with batch %d, want %s", i, c.ID, c.Batch, want)
+		}
+	}
+	shared := mustPlan(t, mustParse(t, strings.Replace(one, "device: cpu", "device: cpu, kv_unified: true", 1)), Narrow{})
+	if shared.Cells[0].ID == p.Cells[0].ID {
+		t.Error("one buffer for all sequences is the same cell as one for each")
+	}
+}
+
 func TestIDStability(t *testing.T) {
 	promise.Of(t, "cells that are named otherwise the next time", "a matrix with other names, paths, repetitions and with defaults written out, and with each part of the work changed",
 		"IDs change with the work and with nothing else")

@@ -38,7 +38,7 @@ func (r *reader) spec(n ast.Node) Spec {
 		Launches:    t.int("launches", 1, maxLaunches, 1),
 		Models:      list(t, "models", r.model),
 		KVTypes:     list(t, "kv_types", r.kvType),
-		Scenarios:   list(t, "scenarios", r.scenario),
+		Scenarios:   r.scenarios(t),
 		Pricing:     t.text("pricing"),
 	}
 	if s.KVTypes == nil {
@@ -52,8 +52,12 @@ func (r *reader) spec(n ast.Node) Spec {
 			t.errorf("pricing", "%v", err)
 		}
 	}
+	shapes := 0
+	for _, c := range s.Scenarios {
+		shapes += len(c.Batch)
+	}
 	rows := float64(s.Repetitions) * float64(s.Launches) * float64(len(s.Models)) *
-		float64(len(s.Backends)) * float64(len(s.KVTypes)) * float64(len(s.Scenarios))
+		float64(len(s.Backends)) * float64(len(s.KVTypes)) * float64(shapes)
 	if rows > maxRows {
 		r.errorf(t.at, "the matrix has %.0f rows; at most %d are allowed", rows, maxRows)
 	}
@@ -86,6 +90,7 @@ func (r *reader) backend(n ast.Node, kvTypes []KVType) Backend {
 		FlashAttn: t.choice("flash_attn", "auto", "on", "off"),
 		Mmap:      t.bool("mmap", true),
 		Argmax:    t.choice("argmax", "graph", "host"),
+		KVUnified: *t.bool("kv_unified", false),
 		Env:       t.env("env"),
 	}
 	layers := t.int("gpu_layers", -1, maxLayers, -1)
@@ -140,7 +145,7 @@ func (t *table) env(key string) map[string]string {
 	return env
 }
 
-func (r *reader) scenario(n ast.Node) Scenario {
+func (r *reader) scenario(n ast.Node, batches []int) Scenario {
 	t := r.table(n, "a scenario")
 	t.need("name", "prompt_tokens", "gen_tokens")
 	s := Scenario{
@@ -148,6 +153,13 @@ func (r *reader) scenario(n ast.Node) Scenario {
 		PromptTokens: t.int("prompt_tokens", 1, maxTokens, 1),
 		GenTokens:    t.int("gen_tokens", 1, maxTokens, 1),
 		Decode:       t.choice("decode", "cached", "uncached"),
+		Batch:        t.batches("batch"),
+	}
+	if s.Batch == nil {
+		s.Batch = batches
+	}
+	if s.Decode == "uncached" && !slices.Equal(s.Batch, []int{1}) {
+		t.errorf("decode", "uncached is for one sequence: give this scenario batch: [1]")
 	}
 	t.end()
 	return s

@@ -8,8 +8,8 @@
 //
 // # Order of execution
 //
-// A plan lists its cells with the model outermost, then backend, kv type and
-// scenario. A run visits them so that slow drift of the machine (temperature,
+// A plan lists its cells with the model outermost, then backend, kv type,
+// scenario and batch. A run visits them so that slow drift of the machine (temperature,
 // clocks, neighbours) is spread over what is compared instead of falling on
 // one side of it:
 //
@@ -18,7 +18,7 @@
 //	    for each backend       // one worker process, the model loaded once
 //	      for each repetition
 //	        for each kv type
-//	          for each scenario  // its warm-ups come before repetition 0
+//	          for each scenario and batch  // warm-ups come before repetition 0
 //
 // with one exception: models on the CPU come after all others of a launch, since
 // they are the slowest by far and a run that is cut short should have the rest.
@@ -67,6 +67,10 @@ type Backend struct {
 	Mmap      *bool             // map the file instead of reading it, default true; never nil after Load
 	Argmax    string            // where the greedy token is chosen: "graph" (default) or "host"
 	Env       map[string]string // environment of the engine; see EngineEnv
+	// KVUnified puts the cells of all sequences of a batch into one buffer;
+	// default false, one for each. It is left out of a cell's ID where it is
+	// false, so that cells keep the IDs they had before there were batches.
+	KVUnified bool `json:",omitempty"`
 }
 
 // Scenario is one shape of work.
@@ -75,6 +79,7 @@ type Scenario struct {
 	PromptTokens int    // 1 or more
 	GenTokens    int    // decode steps after the first sampled token, 1 or more
 	Decode       string // "cached" (default) or "uncached"
+	Batch        []int  `json:"-"` // sequences decoded together, each a cell; default 1
 }
 
 // KVType is the cache's element types, by ggml type name. In the file a plain

@@ -38,7 +38,7 @@ func contextNeed(model *llama.Model, spec wire.ContextSpec, e wire.Engine) (wire
 	if err != nil {
 		return need, err
 	}
-	c, err := model.NewContext(params)
+	c, err := newContext(model, params)
 	if err != nil {
 		return need, err
 	}

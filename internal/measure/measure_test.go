@@ -158,7 +158,8 @@ func TestFailuresAreAnswered(t *testing.T) {
 		"too long":     {func(r *wire.Row) { r.PromptTokens = 100 }, "do not fit"},
 		"nothing made": {func(r *wire.Row) { r.GenTokens = -1 }, "gen_tokens"},
 		"no prompt":    {func(r *wire.Row) { r.PromptTokens = 0 }, "1"},
-		"batch":        {func(r *wire.Row) { r.Context.Batch = 2 }, "batch"},
+		"no sequence":  {func(r *wire.Row) { r.Context.Batch = 0 }, "batch"},
+		"too many":     {func(r *wire.Row) { r.Context.Batch = 257 }, "1 to 256"},
 		"cache type":   {func(r *wire.Row) { r.Context.TypeK = "f17" }, "f17"},
 	} {
 		q := row("cached")

@@ -51,8 +51,8 @@ func contextParams(spec wire.ContextSpec, e wire.Engine) (llama.ContextParams, e
 	if !ok {
 		return llama.ContextParams{}, fmt.Errorf("flash_attn is %q, want on, off or auto: %w", e.FlashAttn, llama.ErrBadInput)
 	}
-	if spec.Batch != 1 {
-		return llama.ContextParams{}, fmt.Errorf("batch is %d; one sequence at a time is measured: %w", spec.Batch, llama.ErrBadInput)
+	if spec.Batch < 1 {
+		return llama.ContextParams{}, fmt.Errorf("batch is %d, want 1 or more: %w", spec.Batch, llama.ErrBadInput)
 	}
 	return llama.ContextParams{
 		NCtx:       spec.NCtx,
@@ -63,6 +63,8 @@ func contextParams(spec wire.ContextSpec, e wire.Engine) (llama.ContextParams, e
 		TypeK:      spec.TypeK,
 		TypeV:      spec.TypeV,
 		HostArgmax: e.Argmax == "host",
+		Sequences:  spec.Batch,
+		Unified:    e.KVUnified && spec.Batch > 1,
 	}, nil
 }
 

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
-	"github.com/phasebench/phasebench/internal/clock"
 	"github.com/phasebench/phasebench/internal/prompt"
 	"github.com/phasebench/phasebench/internal/wire"
 	"github.com/phasebench/phasebench/llama"
@@ -20,14 +20,27 @@ import (
 type Session struct {
 	engine   wire.Engine
 	model    *llama.Model
-	contexts map[wire.ContextSpec]*llama.Context
+	contexts map[wire.ContextSpec]engineContext
 	prompts  map[promptKey][]int32
 	restore  func() // the garbage collector
 }
 
 type promptKey struct {
-	seed int64
-	n    int
+	seed        int64
+	sequence, n int
+}
+
+// engineContext is what a *llama.Context and a *llama.Batch have in common.
+type engineContext interface {
+	Clear()
+	Close() error
+	Params() llama.ContextParams
+	PaddedCtx() int
+	MemoryUse() []llama.Memory
+	KVUsedBytes() (int64, error)
+	TimeOnDevice(calls int, every bool) bool
+	BusyMs(call int) (float64, bool)
+	SpanMs(from, to int) (float64, bool)
 }
 
 // Open loads the model and says what was loaded.
@@ -45,7 +58,7 @@ func Open(o wire.Open) (*Session, *wire.Opened, error) {
 	s := &Session{
 		engine:   o.Engine,
 		model:    model,
-		contexts: map[wire.ContextSpec]*llama.Context{},
+		contexts: map[wire.ContextSpec]engineContext{},
 		prompts:  map[promptKey][]int32{},
 		restore:  noCollector(),
 	}
@@ -98,9 +111,9 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 		return nil, err
 	}
 	out := &wire.RowReply{
-		PromptTokens: len(t.prompt),
+		PromptTokens: t.promptTokens,
 		GenTokens:    t.gen,
-		PromptHash:   prompt.Hash(t.prompt),
+		PromptHash:   t.promptHash,
 		TokenHash:    prompt.Hash(seen.sampled),
 		StartNs:      seen.startNs,
 		PrefillEndNs: seen.prefillEndNs,
@@ -126,11 +139,25 @@ func (s *Session) Row(r wire.Row) (*wire.RowReply, error) {
 
 // trial is what a row asks for, ready to be measured.
 type trial struct {
-	c         *llama.Context
-	contextMs *float64 // when it was created for this
-	prompt    []int32
-	gen       int
-	decode    func(n int, onStep func(i int, token int32) error) error
+	subject
+	c            engineContext
+	contextMs    *float64 // when it was created for this
+	sequences    int
+	promptTokens int // of each
+	promptHash   string
+	gen          int
+}
+
+// subject is what a trial evaluates: one sequence or several in lockstep.
+type subject interface {
+	// run evaluates the prompts and then gen steps, by the clock.
+	run(gen int) (timing, error)
+	// prefill evaluates the first n tokens of the prompts.
+	prefill(n int) error
+	// decodes evaluates the prompts and returns what decodes gen steps from
+	// their end each time. TokenHash, as of a row, is empty when not every
+	// repetition gave the tokens of the first.
+	decodes(gen int) (again func() error, tokenHash func() string, err error)
 }
 
 func (s *Session) prepare(r wire.Row) (*trial, error) {
@@ -141,43 +168,40 @@ func (s *Session) prepare(r wire.Row) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.prompt(r.Seed, r.PromptTokens)
-	if err != nil {
-		return nil, err
+	t := &trial{c: c, contextMs: contextMs, sequences: r.Context.Batch, promptTokens: r.PromptTokens, gen: r.GenTokens}
+	prompts := make([][]int32, t.sequences)
+	for i := range prompts {
+		if prompts[i], err = s.prompt(r.Seed, i, r.PromptTokens); err != nil {
+			return nil, err
+		}
 	}
-	t := &trial{c: c, contextMs: contextMs, prompt: tokens, gen: r.GenTokens, decode: c.Generate}
-	if r.DecodeMode == "uncached" {
-		t.decode = c.DecodeUncached
+	t.promptHash = prompt.Hash(slices.Concat(prompts...))
+	switch c := c.(type) {
+	case *llama.Batch:
+		if r.DecodeMode == "uncached" {
+			return nil, fmt.Errorf("decoding without the cache is for one sequence, not %d: %w", t.sequences, llama.ErrBadInput)
+		}
+		t.subject = &several{c, prompts}
+	case *llama.Context:
+		one := &single{c: c, prompt: prompts[0], decode: c.Generate}
+		if r.DecodeMode == "uncached" {
+			one.decode = c.DecodeUncached
+		}
+		t.subject = one
 	}
 	return t, nil
 }
 
-// timing is when the phases of a row ended, and what they sampled.
+// timing is when the phases of a row ended, and what they sampled, sequence by
+// sequence.
 type timing struct {
 	startNs, prefillEndNs int64
 	stepEndNs             []int64
 	sampled               []int32
 }
 
-// run evaluates the prompt and then gen steps, by the clock.
-func (t *trial) run(gen int) (timing, error) {
-	out := timing{sampled: make([]int32, 1, gen+1), stepEndNs: make([]int64, 0, gen)}
-	onStep := func(_ int, token int32) error {
-		out.stepEndNs = append(out.stepEndNs, clock.NowNs())
-		out.sampled = append(out.sampled, token)
-		return nil
-	}
-	var err error
-	out.startNs = clock.NowNs()
-	out.sampled[0], err = t.c.Prefill(t.prompt)
-	out.prefillEndNs = clock.NowNs()
-	if err == nil {
-		err = t.decode(gen, onStep)
-	}
-	return out, err
-}
-
-// waking is how many tokens are evaluated before the clock of a row starts.
+// waking is how many tokens of each sequence are evaluated before the clock of a
+// row starts.
 const waking = 32
 
 // wake ends the sleep in which this process waited to be asked for a row: the
@@ -191,12 +215,11 @@ func (t *trial) wake() error {
 	if t.gen == 0 {
 		return nil
 	}
-	_, err := t.c.Prefill(t.prompt[:max(1, min(waking, len(t.prompt)-1))])
-	return err
+	return t.prefill(max(1, min(waking, t.promptTokens-1)))
 }
 
 // deviceTimes adds what the events on the GPU's stream say, if there are any.
-func deviceTimes(c *llama.Context, steps bool, out *wire.RowReply) {
+func deviceTimes(c engineContext, steps bool, out *wire.RowReply) {
 	known := func(ms float64, ok bool) *float64 {
 		if !ok {
 			return nil
@@ -215,7 +238,7 @@ func deviceTimes(c *llama.Context, steps bool, out *wire.RowReply) {
 	}
 }
 
-func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, error) {
+func (s *Session) context(spec wire.ContextSpec) (engineContext, *float64, error) {
 	if c := s.contexts[spec]; c != nil {
 		return c, nil, nil
 	}
@@ -224,7 +247,7 @@ func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, erro
 		return nil, nil, err
 	}
 	start := time.Now()
-	c, err := s.model.NewContext(params)
+	c, err := newContext(s.model, params)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -233,10 +256,17 @@ func (s *Session) context(spec wire.ContextSpec) (*llama.Context, *float64, erro
 	return c, &ms, nil
 }
 
-func (s *Session) prompt(seed int64, n int) ([]int32, error) {
-	key := promptKey{seed, n}
+func newContext(m *llama.Model, p llama.ContextParams) (engineContext, error) {
+	if p.Sequences > 1 {
+		return m.NewBatch(p)
+	}
+	return m.NewContext(p)
+}
+
+func (s *Session) prompt(seed int64, sequence, n int) ([]int32, error) {
+	key := promptKey{seed, sequence, n}
 	if s.prompts[key] == nil {
-		tokens, err := prompt.Tokens(s.model.Tokenize, seed, n)
+		tokens, err := prompt.Sequence(s.model.Tokenize, seed, sequence, n)
 		if err != nil {
 			return nil, err
 		}

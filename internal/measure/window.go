@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/phasebench/phasebench/internal/clock"
-	"github.com/phasebench/phasebench/internal/prompt"
 	"github.com/phasebench/phasebench/internal/wire"
 	"github.com/phasebench/phasebench/llama"
 )
@@ -14,8 +13,8 @@ import (
 // worker answers nothing while it repeats.
 const longestMs = 10 * 60 * 1000
 
-// repetition does one phase once more and returns how many tokens it evaluated:
-// those of the prompt, or one for each decode step.
+// repetition does one phase once more and returns how many tokens it evaluated,
+// of all sequences: those of the prompt, or one for each decode step.
 type repetition func() (tokens int, err error)
 
 // Window repeats one phase of a row for as long as asked. Events on the GPU's
@@ -52,11 +51,11 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 }
 
 func (t *trial) decodeWindow(w wire.Window) (*wire.WindowReply, error) {
-	again, tokenHash, err := t.decodes()
+	again, tokenHash, err := t.decodes(t.gen)
 	if err != nil {
 		return nil, err
 	}
-	out, err := repeat(again, w)
+	out, err := repeat(func() (int, error) { return t.gen * t.sequences, again() }, w)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +92,7 @@ func (t *trial) reference(w wire.Window) (tokPerS float64, err error) {
 	const nsPerS = 1e9
 	if w.Phase == "prefill" {
 		seen, err := t.run(0)
-		return float64(len(t.prompt)) / float64(seen.prefillEndNs-seen.startNs) * nsPerS, err
+		return float64(t.promptTokens*t.sequences) / float64(seen.prefillEndNs-seen.startNs) * nsPerS, err
 	}
 	seen, err := t.run(t.gen)
 	if err != nil {
@@ -103,7 +102,7 @@ func (t *trial) reference(w wire.Window) (tokPerS float64, err error) {
 	if w.Row.DecodeMode != "uncached" && tokens > wire.SettlingSteps {
 		tokens, from = tokens-wire.SettlingSteps, ends[wire.SettlingSteps-1]
 	}
-	return float64(tokens) / float64(ends[len(ends)-1]-from) * nsPerS, nil
+	return float64(tokens*t.sequences) / float64(ends[len(ends)-1]-from) * nsPerS, nil
 }
 
 func checkWindow(w wire.Window) error {
@@ -142,52 +141,15 @@ func repeat(again repetition, w wire.Window) (*wire.WindowReply, error) {
 	return out, nil
 }
 
-// prefills evaluates the prompt and the prompt less its last token in turns.
+// prefills evaluates the prompts and the prompts less their last token in turns.
 // Two alike in a row would let the engine keep the graph of the first, which a
 // prefill after a decode has to build. A prompt of one token stays as it is.
 func (t *trial) prefills() repetition {
-	next, other := t.prompt, t.prompt[:max(len(t.prompt)-1, 1)]
+	next, other := t.promptTokens, max(t.promptTokens-1, 1)
 	return func() (int, error) {
 		t.c.Clear()
 		tokens := next
 		next, other = other, next
-		_, err := t.c.Prefill(tokens)
-		return len(tokens), err
+		return tokens * t.sequences, t.prefill(tokens)
 	}
-}
-
-// decodes evaluates the prompt once and decodes from its end each time.
-// TokenHash, as of a row, is empty when not every repetition gave the tokens of
-// the first.
-func (t *trial) decodes() (again repetition, tokenHash func() string, err error) {
-	sampled := make([]int32, 1, t.gen+1)
-	same := true
-	onStep := func(i int, token int32) error {
-		if len(sampled) == i+1 { // in the first repetition
-			sampled = append(sampled, token)
-		}
-		same = same && sampled[i+1] == token
-		return nil
-	}
-	t.c.Clear()
-	if sampled[0], err = t.c.Prefill(t.prompt); err != nil {
-		return nil, nil, err
-	}
-	end, err := t.c.Mark()
-	if err != nil {
-		return nil, nil, err
-	}
-	again = func() (int, error) {
-		if err := t.decode(t.gen, onStep); err != nil {
-			return 0, err
-		}
-		return t.gen, t.c.Rewind(end)
-	}
-	tokenHash = func() string {
-		if !same {
-			return ""
-		}
-		return prompt.Hash(sampled)
-	}
-	return again, tokenHash, nil
 }

@@ -119,7 +119,7 @@ func (in *input) kvMeasured(x analyze.Crossover) []point {
 	}
 	for _, k := range in.KV {
 		if k.Model == x.Model.Name && k.KVTypeK == x.KVTypeK && k.KVTypeV == x.KVTypeV {
-			add(k.Positions, k.UsedBytes)
+			add(k.Positions, k.UsedBytes/int64(k.Batch))
 		}
 	}
 	return out

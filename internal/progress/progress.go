@@ -63,13 +63,13 @@ func (p *Printer) Row(r *record.Record, done, total int, eta time.Duration) {
 	if r.Launch > 0 {
 		rep = fmt.Sprintf("launch %d %s", r.Launch, rep)
 	}
-	line := fmt.Sprintf("[%*d/%d] %s %s %s %s: ", len(fmt.Sprint(total)), done, total, r.Model, r.Backend, r.Scenario, rep)
+	line := fmt.Sprintf("[%*d/%d] %s %s %s%s %s: ", len(fmt.Sprint(total)), done, total, r.Model, r.Backend, r.Scenario, batch(r.Batch), rep)
 	p.measured(line, speed(r), r.Error, eta)
 }
 
 // Window shows an energy window that was written.
 func (p *Printer) Window(w *record.WindowRecord, eta time.Duration) {
-	line := fmt.Sprintf("%s %s %s %s window %d: ", w.Model, w.Backend, w.Scenario, w.Phase, w.Window)
+	line := fmt.Sprintf("%s %s %s%s %s window %d: ", w.Model, w.Backend, w.Scenario, batch(w.Batch), w.Phase, w.Window)
 	p.measured(line, energy(w), w.Error, eta)
 }
 
@@ -123,14 +123,22 @@ func (p *Printer) rewrite(text string) {
 	p.shown = n
 }
 
-// speed says how fast the row was.
+// batch names a batch of more sequences than one.
+func batch(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" batch %d", n)
+}
+
+// speed says how fast the row was, of all its sequences.
 func speed(r *record.Record) string {
 	var parts []string
 	if r.PrefillMs != nil {
 		parts = append(parts, fmt.Sprintf("prefill %.1f ms", *r.PrefillMs))
 	}
 	if r.DecodeMs != nil && *r.DecodeMs > 0 {
-		parts = append(parts, fmt.Sprintf("decode %.1f tok/s", float64(r.GenTokens) / *r.DecodeMs * 1000))
+		parts = append(parts, fmt.Sprintf("decode %.1f tok/s", float64(max(1, r.Batch)*r.GenTokens) / *r.DecodeMs * 1000))
 	}
 	return strings.Join(parts, ", ")
 }

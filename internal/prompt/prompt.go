@@ -32,23 +32,52 @@ func Text(seed int64) string { return text(seed, 1) }
 // MaxTokens; any other n is an error, as is a tokenizer that fails or that
 // makes hardly any tokens of the text.
 func Tokens(tokenize func(string) ([]int32, error), seed int64, n int) ([]int32, error) {
+	return Sequence(tokenize, seed, 0, n)
+}
+
+// MaxSequences is the most prompts of one seed that differ from their beginning
+// on.
+const MaxSequences = 256
+
+// Sequence returns the prompt of one of several sequences, as Tokens does for
+// the first, 0: the text begins at another word for each. 0 <= sequence <
+// MaxSequences.
+func Sequence(tokenize func(string) ([]int32, error), seed int64, sequence, n int) ([]int32, error) {
 	if n < 1 || n > MaxTokens {
 		return nil, fmt.Errorf("a prompt must have from 1 to %d tokens, not %d", MaxTokens, n)
 	}
-	for rounds := 1; ; {
-		tokens, err := tokenize(text(seed, rounds))
+	if sequence < 0 || sequence >= MaxSequences {
+		return nil, fmt.Errorf("there are prompts for %d sequences, 0 to %d, and none for %d", MaxSequences, MaxSequences-1, sequence)
+	}
+	skip, first := wordAt(Text(seed), sequence), 1
+	if skip > 0 {
+		first = 2 // for one whole round at least
+	}
+	for rounds := first; ; {
+		tokens, err := tokenize(text(seed, rounds)[skip:])
 		if err != nil {
 			return nil, fmt.Errorf("tokenizing the prompt: %w", err)
 		}
 		if len(tokens) >= n {
 			return tokens[:n:n], nil
 		}
-		if len(tokens) < rounds*minTokens {
+		if len(tokens) < (rounds-first+1)*minTokens {
 			return nil, fmt.Errorf("tokenizing the prompt: the corpus of %d words gave only %d tokens; does the model's vocabulary know English?",
 				len(strings.Fields(text(seed, rounds))), len(tokens))
 		}
 		rounds = rounds*n/len(tokens) + 1 // at least one more
 	}
+}
+
+// wordAt returns where in text the words begin that the given sequence of
+// MaxSequences begins with, evenly spread over all words but for rounding.
+func wordAt(text string, sequence int) int {
+	words := strings.Fields(text)
+	at := 0
+	for _, w := range words[:sequence*len(words)/MaxSequences] {
+		at += strings.Index(text[at:], w) + len(w)
+	}
+	return at + len(text[at:]) - len(strings.TrimLeft(text[at:], " \n"))
 }
 
 // Hash returns the first 16 hex digits of the SHA-256 of the token ids as

@@ -70,6 +70,59 @@ func TestText(t *testing.T) {
 	}
 }
 
+// The prompts of a batch are the text from another word on each, the first as it
+// is, so that no two begin alike.
+func TestSequence(t *testing.T) {
+	const n = 64
+	text := strings.Fields(Text(42))
+	spell := map[int32]string{}
+	ids := map[string]int32{}
+	tokenize := func(s string) ([]int32, error) {
+		var out []int32
+		for _, w := range strings.Fields(s) {
+			if _, ok := ids[w]; !ok {
+				id := int32(len(ids))
+				ids[w], spell[id] = id, w
+			}
+			out = append(out, ids[w])
+		}
+		return out, nil
+	}
+	seen := map[string]int{}
+	for sequence := range MaxSequences {
+		got, err := Sequence(tokenize, 42, sequence, n)
+		if err != nil || len(got) != n {
+			t.Fatalf("sequence %d: %d tokens, error %v", sequence, len(got), err)
+		}
+		if other, ok := seen[Hash(got)]; ok {
+			t.Errorf("sequences %d and %d have the same prompt", other, sequence)
+		}
+		seen[Hash(got)] = sequence
+		at := sequence * len(text) / MaxSequences
+		for i, id := range got[:min(n, len(text)-at)] {
+			if spell[id] != text[at+i] {
+				t.Fatalf("sequence %d: word %d is %q, want %q", sequence, i, spell[id], text[at+i])
+			}
+		}
+	}
+	first, err := Sequence(tokenize, 42, 0, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone, err := Tokens(tokenize, 42, n); err != nil || !slices.Equal(first, alone) {
+		t.Errorf("sequence 0 is not the prompt of one: %v", err)
+	}
+	long, err := Sequence(tokenize, 42, MaxSequences-1, 20_000)
+	if err != nil || len(long) != 20_000 {
+		t.Errorf("a long prompt from near the end of the text has %d tokens, error %v", len(long), err)
+	}
+	for _, sequence := range []int{-1, MaxSequences} {
+		if _, err := Sequence(tokenize, 42, sequence, n); err == nil {
+			t.Errorf("sequence %d was made", sequence)
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	longest, err := Tokens(words, 42, 32768)
 	if err != nil {

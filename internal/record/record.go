@@ -78,28 +78,33 @@ type Record struct {
 	SkipKind SkipKind `json:"skip_kind,omitempty"`
 	Error    *Error   `json:"error,omitempty"` // how a row failed
 
-	Batch      int    `json:"batch"`       // sequences decoded together
-	KVTypeK    string `json:"kv_type_k"`   // ggml type name of the K cache, e.g. "f16"
-	KVTypeV    string `json:"kv_type_v"`   // ggml type name of the V cache
-	DecodeMode string `json:"decode_mode"` // "cached" or "uncached"
+	Batch      int    `json:"batch"`                // sequences evaluated together
+	KVUnified  bool   `json:"kv_unified,omitempty"` // their cells share one buffer, instead of having one each
+	KVTypeK    string `json:"kv_type_k"`            // ggml type name of the K cache, e.g. "f16"
+	KVTypeV    string `json:"kv_type_v"`            // ggml type name of the V cache
+	DecodeMode string `json:"decode_mode"`          // "cached" or "uncached"
 	Seed       int64  `json:"seed"`
 
 	// The work that was really done. Asked sizes live in the plan; a prompt
 	// that had to be clamped shows its true length here and a warning below.
-	PromptTokens int    `json:"prompt_tokens,omitempty"`
-	GenTokens    int    `json:"gen_tokens,omitempty"`
-	PromptHash   string `json:"prompt_hash,omitempty"` // over the prompt's token ids
-	TokenHash    string `json:"token_hash,omitempty"`  // over the sampled token ids, in order
-	Synthetic    bool   `json:"synthetic"`             // the weights are seeded random numbers
+	PromptTokens int    `json:"prompt_tokens,omitempty"` // of each sequence
+	GenTokens    int    `json:"gen_tokens,omitempty"`    // of each sequence
+	PromptHash   string `json:"prompt_hash,omitempty"`   // over the prompt's token ids, sequence by sequence
+	TokenHash    string `json:"token_hash,omitempty"`    // over the sampled token ids in order, sequence by sequence
+	Synthetic    bool   `json:"synthetic"`               // the weights are seeded random numbers
 
 	// Wall times on the monotonic clock. Prefill ends with the first sampled
 	// token (time to first token without tokenization); decode is exactly
-	// GenTokens steps.
+	// GenTokens steps. The sequences of a batch are submitted together and go in
+	// lockstep: each has its first token when all have, and a step is one token of
+	// each.
 	PrefillMs *float64  `json:"prefill_ms,omitempty"`
 	DecodeMs  *float64  `json:"decode_ms,omitempty"`
 	TotalMs   *float64  `json:"total_ms,omitempty"` // prefill + decode, by a clock span of its own
 	StepMs    []float64 `json:"step_ms,omitempty"`  // one per decode step; sums to decode_ms
 	StartNs   int64     `json:"start_ns,omitempty"` // CLOCK_MONOTONIC at the start of prefill
+
+	Rates *BatchRates `json:"batch_rates,omitempty"` // of more sequences than one
 
 	// Device-side times from events on the engine's own compute stream: the
 	// phases from submission to the end of their work, and the prefill and each
@@ -115,7 +120,7 @@ type Record struct {
 	ContextMs *float64 `json:"context_ms,omitempty"` // creating the context and its buffers
 
 	// Memory. MB is 10^6 bytes in names ending in _mb (TR123 printed MiB).
-	KVUsedBytes      *int64   `json:"kv_used_bytes,omitempty"`  // K and V payload of the sequence after decode
+	KVUsedBytes      *int64   `json:"kv_used_bytes,omitempty"`  // K and V payload of all sequences after decode
 	KVAllocBytes     *int64   `json:"kv_alloc_bytes,omitempty"` // buffers the engine reserved for K and V
 	WeightsBytes     *int64   `json:"weights_bytes,omitempty"`
 	ComputeBytes     *int64   `json:"compute_bytes,omitempty"` // engine work buffers
@@ -160,6 +165,17 @@ type Record struct {
 
 	Degraded bool     `json:"degraded,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// BatchRates is what the times of a row of several sequences mean for all of them
+// together and for each.
+type BatchRates struct {
+	PrefillTokS       float64 `json:"prefill_tok_s"`         // of all sequences
+	DecodeTokS        float64 `json:"decode_tok_s"`          // of all sequences
+	PrefillTokSPerSeq float64 `json:"prefill_tok_s_per_seq"` // of each
+	DecodeTokSPerSeq  float64 `json:"decode_tok_s_per_seq"`  // of each
+	TTFTMs            float64 `json:"ttft_ms"`               // of each: they are submitted together
+	TPOTMs            float64 `json:"tpot_ms"`               // of each: the mean time of a step
 }
 
 // ModelInfo is what the engine says about the model file of a row. It has the

@@ -121,10 +121,13 @@ func (w *author) tiers(s *Section) {
 
 // capacity shows what machines serve and when buying one pays.
 func (w *author) capacity(s *Section) {
+	if len(w.rows("tables/batch")) > 0 {
+		w.batches(s)
+	}
 	if w.table(s, "tables/capacity") {
 		rows := w.rows("tables/capacity")
 		if least, most, ok := extremes(rows, "req_per_s"); ok && len(rows) > 1 {
-			s.textf("One worker serves from %s (%s) to %s (%s) such requests a second, one at a time.", least.shown("req_per_s"), least.config(), most.shown("req_per_s"), most.config())
+			s.textf("One worker serves from %s (%s) to %s (%s) such requests a second.", least.shown("req_per_s"), least.config(), most.shown("req_per_s"), most.config())
 		}
 	}
 	w.table(s, "tables/workers")
@@ -167,4 +170,15 @@ func (w *author) crossCutting(s *Section) {
 	s.heading("12.3 Validation")
 	s.text(Verdict(w.a))
 	w.table(s, "tables/invariants")
+}
+
+// batches shows what more sequences at once cost and take.
+func (w *author) batches(s *Section) {
+	w.table(s, "tables/batch")
+	w.table(s, "tables/batch_choice")
+	for _, e := range w.rows("tables/batch_choice") {
+		s.textf("%s, %s: the knee is batch %s at $%s per million tokens of the blend with a TPOT of %s ms, %s times less than the smallest batch measured; the cheapest is batch %s at $%s.",
+			e.config(), e.text("scenario"), e.shown("knee_batch"), e.shown("knee_usd_per_m"), e.shown("knee_tpot_ms"), e.shown("times_first"), e.shown("best_batch"), e.shown("best_usd_per_m"))
+	}
+	w.figure(s, "batches")
 }

@@ -58,7 +58,7 @@ type GroupCheck struct {
 	Model    matrix.Model
 	Backend  matrix.Backend
 	Info     *wire.ModelInfo // nil if the model file was not looked at, or could not be
-	Contexts []ContextCheck  // one per kv type that is used, in the order of the cells
+	Contexts []ContextCheck  // one per kv type and batch that is used, in the order of the cells
 	Cells    []CellCheck     // in the order of the plan
 }
 
@@ -232,7 +232,7 @@ func (c *CellCheck) clamp(positions int) {
 }
 
 // planContexts gives every cell that runs its context, one for all cells of a
-// kv type and as large as the largest of them needs, and returns them.
+// kv type and batch and as large as the largest of them needs, and returns them.
 func (g *GroupCheck) planContexts() []wire.ContextSpec {
 	var specs []wire.ContextSpec
 	at := map[wire.ContextSpec]int{}
@@ -291,7 +291,7 @@ func (m *memory) add(need wire.MemoryNeed) string {
 func engine(b matrix.Backend) wire.Engine {
 	e := wire.Engine{
 		Device: b.Device, Threads: b.Threads, NBatch: b.NBatch, NUbatch: b.NUbatch,
-		FlashAttn: b.FlashAttn, Mmap: b.Mmap == nil || *b.Mmap, Argmax: b.Argmax,
+		FlashAttn: b.FlashAttn, Mmap: b.Mmap == nil || *b.Mmap, Argmax: b.Argmax, KVUnified: b.KVUnified,
 	}
 	if b.Device == "cuda" {
 		e.GPULayers = -1

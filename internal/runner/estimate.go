@@ -14,8 +14,8 @@ const (
 	probeGen    = 8
 )
 
-// Estimate measures one short row of a group that was checked and returns how
-// long the group's rows of a plan would take at that speed: loading, warm-ups
+// Estimate measures one short row for each batch of a group that was checked and
+// returns how long the group's rows of a plan would take at that speed: loading, warm-ups
 // and repetitions in every launch, and the energy windows of the first. Longer
 // prompts run at higher rates than the probe's, so it errs on the long side. It
 // returns 0 when no cell of the group can run.
@@ -34,27 +34,22 @@ func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher)
 		return 0, err
 	}
 	load := time.Since(start)
-	row := wire.Row{
-		Context:      wire.ContextSpec{NCtx: probePrompt + probeGen, Batch: 1, TypeK: cells[0].KV.K, TypeV: cells[0].KV.V},
-		PromptTokens: probePrompt, GenTokens: probeGen, DecodeMode: "cached", Seed: cells[0].Seed,
-	}
-	var perPrompt, perToken float64 // ns; the second of two rows, the first warms up
-	for range 2 {
-		reply, err := call(ctx, w, wire.Request{Row: &row}, inspectLimit)
-		if err != nil {
-			return 0, err
+	speeds := map[int]speed{} // by batch
+	for _, c := range cells {
+		if _, ok := speeds[c.Batch]; !ok {
+			if speeds[c.Batch], err = probe(ctx, w, c); err != nil {
+				return 0, err
+			}
 		}
-		r := reply.Row
-		perPrompt = float64(r.PrefillEndNs-r.StartNs) / probePrompt
-		perToken = float64(r.StepEndNs[len(r.StepEndNs)-1]-r.PrefillEndNs) / probeGen
 	}
 	perLaunch, windows := float64(load), float64(WindowTime(g, spec.Energy))
 	for _, c := range cells {
-		row := float64(c.PromptTokens)*perPrompt + float64(c.Scenario.GenTokens)*perToken
+		v := speeds[c.Batch]
+		row := float64(c.PromptTokens)*v.perPrompt + float64(c.Scenario.GenTokens)*v.perStep
 		if c.Scenario.Decode == "uncached" {
 			// Each step evaluates everything before it again.
 			n := float64(c.Scenario.GenTokens)
-			row = perPrompt * (n + 1) * (float64(c.PromptTokens) + n/2)
+			row = v.perPrompt * (n + 1) * (float64(c.PromptTokens) + n/2)
 		}
 		perLaunch += row * float64(g.Backend.Warmup+spec.Repetitions)
 		if spec.Energy.Covers(c.Scenario.Name) {
@@ -63,4 +58,27 @@ func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher)
 		}
 	}
 	return time.Duration(perLaunch*float64(spec.Launches) + windows), nil
+}
+
+// speed is what a token of the prompt takes, and a decode step, of all sequences
+// at once; in ns.
+type speed struct{ perPrompt, perStep float64 }
+
+// probe measures a short row with the batch of a cell.
+func probe(ctx context.Context, w Worker, c *CellCheck) (speed, error) {
+	row := wire.Row{
+		Context:      wire.ContextSpec{NCtx: probePrompt + probeGen, Batch: c.Batch, TypeK: c.KV.K, TypeV: c.KV.V},
+		PromptTokens: probePrompt, GenTokens: probeGen, DecodeMode: "cached", Seed: c.Seed,
+	}
+	var v speed
+	for range 2 { // the first warms up
+		reply, err := call(ctx, w, wire.Request{Row: &row}, inspectLimit)
+		if err != nil {
+			return v, err
+		}
+		r := reply.Row
+		v.perPrompt = float64(r.PrefillEndNs-r.StartNs) / probePrompt
+		v.perStep = float64(r.StepEndNs[len(r.StepEndNs)-1]-r.PrefillEndNs) / probeGen
+	}
+	return v, nil
 }

@@ -153,7 +153,7 @@ func (e *fakeEngine) repeat(q wire.Window) *wire.WindowReply {
 	for a.OpenNs = e.nowNs; e.nowNs < a.OpenNs+int64(q.WindowMs*1e6); {
 		e.nowNs += each
 		a.EndNs = append(a.EndNs, e.nowNs)
-		a.Tokens = append(a.Tokens, tokens[len(a.Tokens)%len(tokens)])
+		a.Tokens = append(a.Tokens, q.Row.Context.Batch*tokens[len(a.Tokens)%len(tokens)])
 	}
 	return a
 }

@@ -24,6 +24,7 @@ func (r *run) newRow(c *CellCheck, launch, rep int, warmup bool) *record.Record 
 		Rep:        rep,
 		Warmup:     warmup,
 		Batch:      c.Batch,
+		KVUnified:  e.KVUnified && c.Batch > 1,
 		KVTypeK:    c.KV.K,
 		KVTypeV:    c.KV.V,
 		DecodeMode: c.Scenario.Decode,
@@ -107,6 +108,7 @@ func fill(rec *record.Record, c *CellCheck, a *wire.RowReply) error {
 		rec.StepMs = append(rec.StepMs, *msBetween(last, ns))
 		last = ns
 	}
+	rec.Rates = batchRates(rec)
 	rec.PrefillCudaMs, rec.DecodeCudaMs = a.PrefillCudaMs, a.DecodeCudaMs
 	rec.PrefillCudaBusyMs, rec.StepCudaMs = a.PrefillBusyMs, a.StepCudaMs
 
@@ -121,6 +123,20 @@ func fill(rec *record.Record, c *CellCheck, a *wire.RowReply) error {
 	rec.NCtx, rec.NBatch, rec.NUbatch = a.NCtx, a.NBatch, a.NUbatch
 	rec.Warnings = append(rec.Warnings, a.Warnings...)
 	return nil
+}
+
+// batchRates returns what the times of an ok row mean; nil for one sequence.
+func batchRates(rec *record.Record) *record.BatchRates {
+	if rec.Batch < 2 {
+		return nil
+	}
+	prefill := float64(rec.PromptTokens) / *rec.PrefillMs * 1e3
+	decode := float64(rec.GenTokens) / *rec.DecodeMs * 1e3
+	return &record.BatchRates{
+		PrefillTokS: float64(rec.Batch) * prefill, DecodeTokS: float64(rec.Batch) * decode,
+		PrefillTokSPerSeq: prefill, DecodeTokSPerSeq: decode,
+		TTFTMs: *rec.PrefillMs, TPOTMs: *rec.DecodeMs / float64(rec.GenTokens),
+	}
 }
 
 // consistent reports whether a reply's times can be what they are said to be.

@@ -210,9 +210,11 @@ func (l *rowLimit) of(work int) time.Duration {
 	return max(time.Minute, 20*l.slowest*time.Duration(work))
 }
 
-// work returns the number of token evaluations in a row.
+// work returns the number of token evaluations in a row, where a decode step of
+// several sequences counts as one: it takes hardly longer than that of one where
+// there is memory to be waited for.
 func work(c *CellCheck) int {
-	prompt, gen := c.PromptTokens, c.Scenario.GenTokens
+	prompt, gen := max(1, c.Batch)*c.PromptTokens, c.Scenario.GenTokens
 	if c.Scenario.Decode == "uncached" {
 		return prompt + gen*(prompt+(gen+1)/2)
 	}

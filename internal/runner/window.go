@@ -13,7 +13,7 @@ import (
 // timed is what the ok rows of a cell in the first launch say, which windows
 // are held against.
 type timed struct {
-	tokens  map[string]int       // evaluated in each phase of a row
+	tokens  map[string]int       // evaluated in each phase of a row, of all sequences
 	tokPerS map[string][]float64 // of each phase, by row
 	hash    string               // of the tokens the first row sampled
 }
@@ -23,14 +23,15 @@ func (r *run) takeRates(rec *record.Record) {
 	if rec.Status != record.StatusOK || rec.Warmup || rec.Launch != 0 || rec.PrefillMs == nil || rec.DecodeMs == nil {
 		return
 	}
+	batch := max(1, rec.Batch)
 	t := r.timed[rec.CellID]
 	if t == nil {
-		t = &timed{map[string]int{"prefill": rec.PromptTokens, "decode": rec.GenTokens}, map[string][]float64{}, rec.TokenHash}
+		t = &timed{map[string]int{"prefill": batch * rec.PromptTokens, "decode": batch * rec.GenTokens}, map[string][]float64{}, rec.TokenHash}
 		r.timed[rec.CellID] = t
 	}
 	rate := func(phase string, tokens int, ms float64) {
 		if ms > 0 {
-			t.tokPerS[phase] = append(t.tokPerS[phase], float64(tokens)/ms*1e3)
+			t.tokPerS[phase] = append(t.tokPerS[phase], float64(batch*tokens)/ms*1e3)
 		}
 	}
 	rate("prefill", rec.PromptTokens, *rec.PrefillMs)

@@ -45,18 +45,19 @@ type Engine struct {
 	Device    string `json:"device"`     // "cpu" or "cuda"
 	GPULayers int    `json:"gpu_layers"` // -1 for all; 0 on cpu
 	Threads   int    `json:"threads"`    // 0 for the number of physical cores (1 when fully offloaded)
-	NBatch    int    `json:"n_batch"`    // 0 for as much as the largest prompt needs
+	NBatch    int    `json:"n_batch"`    // 0 for as much as the prompts of all sequences need
 	NUbatch   int    `json:"n_ubatch"`   // 0 for the engine's default, 512
 	FlashAttn string `json:"flash_attn"` // "on", "off" or "auto"
 	Mmap      bool   `json:"mmap"`
-	Argmax    string `json:"argmax"` // "graph" (default) or "host", where the greedy token is chosen
+	Argmax    string `json:"argmax"`               // "graph" (default) or "host", where the greedy token is chosen
+	KVUnified bool   `json:"kv_unified,omitempty"` // one buffer for the cells of all sequences, instead of one each
 }
 
 // ContextSpec is what a context must be able to hold. The worker keeps one
 // context per distinct spec.
 type ContextSpec struct {
-	NCtx  int    `json:"n_ctx"` // positions; the largest cell's need
-	Batch int    `json:"batch"`
+	NCtx  int    `json:"n_ctx"` // positions of each sequence; the largest cell's need
+	Batch int    `json:"batch"` // sequences evaluated together, 1 or more
 	TypeK string `json:"type_k"`
 	TypeV string `json:"type_v"`
 }
@@ -171,12 +172,14 @@ type Row struct {
 }
 
 // RowReply is one measurement. Times are CLOCK_MONOTONIC nanoseconds, the same
-// clock the parent stamps power samples with.
+// clock the parent stamps power samples with. The sequences of a batch have
+// prompts of their own, all of one length, and go in lockstep: they are submitted
+// together, and a time is when the tokens of all are known.
 type RowReply struct {
-	PromptTokens int     `json:"prompt_tokens"`
-	GenTokens    int     `json:"gen_tokens"`
-	PromptHash   string  `json:"prompt_hash"`
-	TokenHash    string  `json:"token_hash"`
+	PromptTokens int     `json:"prompt_tokens"`  // of each sequence
+	GenTokens    int     `json:"gen_tokens"`     // of each sequence
+	PromptHash   string  `json:"prompt_hash"`    // over the prompts, one after the other
+	TokenHash    string  `json:"token_hash"`     // over what was sampled, sequence by sequence
 	StartNs      int64   `json:"start_ns"`       // before the prompt is submitted
 	PrefillEndNs int64   `json:"prefill_end_ns"` // first sampled token known
 	StepEndNs    []int64 `json:"step_end_ns"`    // after each decode step
@@ -190,7 +193,7 @@ type RowReply struct {
 	StepCudaMs    []float64 `json:"step_cuda_ms,omitempty"`
 
 	ContextMs        *float64 `json:"context_ms,omitempty"` // when this row created its context
-	KVUsedBytes      int64    `json:"kv_used_bytes"`
+	KVUsedBytes      int64    `json:"kv_used_bytes"`        // of all sequences
 	KVAllocBytes     int64    `json:"kv_alloc_bytes"`
 	WeightsBytes     int64    `json:"weights_bytes"`
 	ComputeBytes     int64    `json:"compute_bytes"`
@@ -266,7 +269,7 @@ type WindowReply struct {
 	StartNs int64   `json:"start_ns"` // of the first repetition of the ramp-in
 	OpenNs  int64   `json:"open_ns"`  // end of its last
 	EndNs   []int64 `json:"end_ns"`   // of each repetition in the window; each begins where the one before ended
-	Tokens  []int   `json:"tokens"`   // evaluated by each
+	Tokens  []int   `json:"tokens"`   // evaluated by each, of all sequences
 
 	// References are the rates at which the phase ran in rows timed right before
 	// and right after the window, in tok/s: of cached decode without its

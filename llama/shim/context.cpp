@@ -21,17 +21,6 @@ ggml_type type_by_name(const char *name) {
     throw pb::failure{PB_BAD_INPUT, std::string("unknown cache type ") + name};
 }
 
-void check(int rc) {
-    switch (rc) { // the return values documented at llama_decode
-    case 0: return;
-    case 1: throw pb::failure{PB_KV_FULL, "no room left in the KV cache"};
-    case 2: throw pb::failure{PB_ABORTED, "evaluation was aborted"};
-    case -1: throw pb::failure{PB_BAD_INPUT, "the engine refused the batch"};
-    case -2: throw pb::failure{PB_MEMORY, "the engine could not allocate memory for the batch"};
-    default: throw pb::failure{PB_ENGINE, "evaluation failed with code " + std::to_string(rc)};
-    }
-}
-
 const float *last_logits(pb_context *c) {
     const float *logits = llama_get_logits_ith(c->ctx, -1);
     if (!logits) {
@@ -45,16 +34,32 @@ static_assert(LLAMA_FLASH_ATTN_TYPE_AUTO == -1 && LLAMA_FLASH_ATTN_TYPE_DISABLED
 
 } // namespace
 
+void pb::check_decode(int rc) {
+    switch (rc) { // the return values documented at llama_decode
+    case 0: return;
+    case 1: throw pb::failure{PB_KV_FULL, "no room left in the KV cache"};
+    case 2: throw pb::failure{PB_ABORTED, "evaluation was aborted"};
+    case -1: throw pb::failure{PB_BAD_INPUT, "the engine refused the batch"};
+    case -2: throw pb::failure{PB_MEMORY, "the engine could not allocate memory for the batch"};
+    default: throw pb::failure{PB_ENGINE, "evaluation failed with code " + std::to_string(rc)};
+    }
+}
+
 pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error *err) {
     return pb::guarded<pb_context *>(err, nullptr, [&] {
         auto out = std::make_unique<pb_context>();
-        llama_sampler_seq_config sampler = {0, nullptr};
+        out->n_seq = p->n_seq;
+        std::vector<llama_sampler_seq_config> samplers;
         llama_context_params cp = llama_context_default_params();
-        cp.n_ctx = static_cast<uint32_t>(p->n_ctx);
+        // A buffer of each sequence is padded by itself; told before, the engine
+        // would divide what is not a multiple and round down.
+        const int n_ctx = p->unified || p->n_seq == 1 ? p->n_ctx : GGML_PAD(p->n_ctx, 256);
+        cp.n_ctx = static_cast<uint32_t>(n_ctx) * static_cast<uint32_t>(p->n_seq);
+        cp.kv_unified = p->unified;
         cp.n_batch = static_cast<uint32_t>(p->n_batch);
         cp.n_ubatch = static_cast<uint32_t>(p->n_ubatch);
-        cp.n_seq_max = 1;
-        cp.n_outputs_max = 1; // only the last token of a call has an output; saves work buffers
+        cp.n_seq_max = static_cast<uint32_t>(p->n_seq);
+        cp.n_outputs_max = cp.n_seq_max; // only the last token of a call has an output; saves work buffers
         cp.n_threads = p->threads;
         cp.n_threads_batch = p->threads;
         cp.flash_attn_type = static_cast<llama_flash_attn_type>(p->flash_attn);
@@ -62,13 +67,18 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
         cp.type_v = type_by_name(p->type_v);
         cp.no_perf = true;
         if (p->graph_argmax) {
-            out->chain.reset(pb::greedy_in_graph());
-            sampler.sampler = out->chain.get();
-            cp.samplers = &sampler;
-            cp.n_samplers = 1;
+            out->chains = pb::greedy_in_graph(p->n_seq);
+            for (const auto &chain : out->chains) {
+                samplers.push_back({static_cast<llama_seq_id>(samplers.size()), chain.get()});
+            }
+            cp.samplers = samplers.data();
+            cp.n_samplers = samplers.size();
         }
         out->ctx = llama_init_from_model(model->model, cp);
-        const std::string what = "a context of " + std::to_string(p->n_ctx) + " positions";
+        std::string what = "a context of " + std::to_string(p->n_ctx) + " positions";
+        if (p->n_seq > 1) {
+            what += " for each of " + std::to_string(p->n_seq) + " sequences";
+        }
         if (!out->ctx && pb::told_of_no_memory()) {
             const bool on_gpu = llama_model_n_devices(model->model) > 0;
             throw pb::failure{PB_MEMORY, "no memory for " + what + pb::free_on(on_gpu ? llama_model_get_device(model->model, 0) : nullptr)};
@@ -94,12 +104,12 @@ bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_er
         for (int done = 0; done < n;) { // more than n_batch tokens in one call aborts the process
             const int part = n - done < n_batch ? n - done : n_batch;
             // The engine takes a non-const pointer but only reads through it.
-            check(llama_decode(c->ctx, llama_batch_get_one(const_cast<int32_t *>(tokens) + done, part)));
+            pb::check_decode(llama_decode(c->ctx, llama_batch_get_one(const_cast<int32_t *>(tokens) + done, part)));
             done += part;
         }
         c->timer.leave();
         // Both wait for the device.
-        *next = c->chain ? llama_get_sampled_token_ith(c->ctx, -1) : pb::argmax(last_logits(c), c->n_vocab);
+        *next = !c->chains.empty() ? llama_get_sampled_token_ith(c->ctx, -1) : pb::argmax(last_logits(c), c->n_vocab);
         if (*next < 0) {
             throw pb::failure{PB_ENGINE, "the engine chose no token, as it does when all logits are NaN"};
         }
@@ -109,7 +119,7 @@ bool pb_decode(pb_context *c, const int32_t *tokens, int n, int32_t *next, pb_er
 
 const float *pb_logits(pb_context *c, pb_error *err) {
     return pb::guarded<const float *>(err, nullptr, [&] {
-        if (c->chain) {
+        if (!c->chains.empty()) {
             throw pb::failure{PB_BAD_INPUT, "logits stay on the device in this context: create it with HostArgmax"};
         }
         return last_logits(c);

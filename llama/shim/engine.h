@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 struct pb_model {
     llama_model *model = nullptr;
@@ -19,13 +20,32 @@ struct sampler_free {
     void operator()(llama_sampler *s) const { llama_sampler_free(s); }
 };
 
+namespace pb {
+
+// What one call for several sequences hands to the engine; kept between calls,
+// so that a decode step allocates nothing.
+struct sequences {
+    std::vector<llama_token> token;
+    std::vector<llama_pos> pos;
+    std::vector<int32_t> n_seq_id;
+    std::vector<llama_seq_id> id;
+    std::vector<llama_seq_id *> seq_id;
+    std::vector<int8_t> logits;
+    int last = 0; // tokens of each sequence in the call before; 0 when the logits are gone
+};
+
+} // namespace pb
+
 struct pb_context {
-    // The chain must outlive the context: members are destroyed last to first.
-    std::unique_ptr<llama_sampler, sampler_free> chain;
+    // The chains, one for each sequence or none, must outlive the context:
+    // members are destroyed last to first.
+    std::vector<std::unique_ptr<llama_sampler, sampler_free>> chains;
     pb::event_timer timer;
     llama_context *ctx = nullptr;
     int n_vocab = 0;
-    ~pb_context() { llama_free(ctx); } // runs before the chain is freed
+    int n_seq = 1;
+    pb::sequences batch;
+    ~pb_context() { llama_free(ctx); } // runs before the chains are freed
 };
 
 namespace pb {
@@ -33,9 +53,12 @@ namespace pb {
 // The index of the largest of n values, the first of equals; -1 if all are NaN.
 int32_t argmax(const float *x, int64_t n);
 
-// A chain that puts the greedy choice into the compute graph and keeps the
-// logits on the device.
-llama_sampler *greedy_in_graph();
+// Chains, one for each of n sequences, that put the greedy choice into the
+// compute graph and keep the logits on the device.
+std::vector<std::unique_ptr<llama_sampler, sampler_free>> greedy_in_graph(int n);
+
+// Throws what a return value of llama_decode says, unless it is success.
+void check_decode(int rc);
 
 // What memory a device has now, to end a message about memory that was not to
 // be had: ": N MiB of M MiB are free on NAME". Nothing for no device: what the

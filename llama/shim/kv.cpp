@@ -52,7 +52,7 @@ bool pb_kv_clear(pb_context *c, pb_error *err) {
 
 bool pb_kv_remove(pb_context *c, int from_pos, pb_error *err) {
     return pb::guarded(err, false, [&] {
-        if (!llama_memory_seq_rm(llama_get_memory(c->ctx), 0, from_pos, -1)) {
+        if (!llama_memory_seq_rm(llama_get_memory(c->ctx), c->n_seq > 1 ? -1 : 0, from_pos, -1)) {
             throw pb::failure{PB_BAD_INPUT, "this model's cache can only be cleared as a whole"};
         }
         return true;
@@ -62,7 +62,9 @@ bool pb_kv_remove(pb_context *c, int from_pos, pb_error *err) {
 int pb_kv_used(pb_context *c, pb_kv_tensor *out, int cap, pb_error *err) {
     return pb::guarded(err, -1, [&] {
         payload_counter counter;
-        llama_get_memory(c->ctx)->state_write(counter, 0, 0);
+        for (llama_seq_id seq = 0; seq < c->n_seq; seq++) {
+            llama_get_memory(c->ctx)->state_write(counter, seq, 0);
+        }
         int n = 0;
         for (const auto &e : counter.entries) {
             if (n < cap) {

@@ -5,6 +5,10 @@
 // largest logit and hands on nothing else, so that the logits stay where they
 // are. On a GPU it is the engine's own argmax; on a CPU the engine's takes one
 // thread some 100 us for a large vocabulary, so ours is put into the graph.
+//
+// The engine calls the sampler of each sequence for its row of the logits. Those
+// of a context with several share one argmax over all rows, so that a GPU runs
+// one kernel for a step instead of one after the other for each sequence.
 
 #include "engine.h"
 
@@ -43,14 +47,22 @@ int32_t pb::argmax(const float *x, int64_t n) {
 
 namespace {
 
-struct greedy {
-    bool on_cpu = false;
+// The choice for all rows of the graph that is being built, once there is one.
+struct all_rows {
+    const ggml_tensor *logits = nullptr;
+    ggml_tensor *chosen = nullptr;
 };
 
-void argmax_op(ggml_tensor *dst, int ith, int, void *) {
-    if (ith == 0) {
-        const ggml_tensor *logits = dst->src[0];
-        *static_cast<int32_t *>(dst->data) = pb::argmax(static_cast<const float *>(logits->data), ggml_nelements(logits));
+struct greedy {
+    bool on_cpu = false;
+    std::shared_ptr<all_rows> shared; // with the samplers of the other sequences; none for one alone
+};
+
+void argmax_op(ggml_tensor *dst, int ith, int nth, void *) {
+    const ggml_tensor *logits = dst->src[0];
+    for (int64_t row = ith; row < logits->ne[1]; row += nth) {
+        const auto *x = static_cast<const float *>(logits->data) + row * logits->ne[0];
+        static_cast<int32_t *>(dst->data)[row] = pb::argmax(x, logits->ne[0]);
     }
 }
 
@@ -83,15 +95,47 @@ ggml_tensor *unpadded(ggml_tensor *logits) {
     return logits;
 }
 
+ggml_tensor *argmax_of(const greedy &g, ggml_context *ctx, ggml_tensor *logits) {
+    if (!g.on_cpu) {
+        return ggml_argmax(ctx, logits);
+    }
+    const int tasks = logits->ne[1] > 1 ? GGML_N_TASKS_MAX : 1;
+    return ggml_custom_4d(ctx, GGML_TYPE_I32, logits->ne[1], 1, 1, 1, &logits, 1, argmax_op, tasks, nullptr);
+}
+
+// The rows that the engine has padded and of which it hands over one, and which
+// one; none when it does not look like that, or the row is of the padding.
+ggml_tensor *rows_of(const ggml_tensor *logits, int64_t &row) {
+    const ggml_tensor *padded = logits->view_src;
+    if (!padded || padded->op != GGML_OP_PAD) {
+        return nullptr;
+    }
+    row = static_cast<int64_t>(logits->view_offs / padded->nb[1]);
+    return row < padded->src[0]->ne[1] ? padded->src[0] : nullptr;
+}
+
 void backend_apply(llama_sampler *s, ggml_context *ctx, ggml_cgraph *, llama_sampler_data *data) {
-    ggml_tensor *logits = unpadded(data->logits);
-    logits = ggml_reshape_1d(ctx, logits, ggml_nelements(logits));
-    if (static_cast<greedy *>(s->ctx)->on_cpu) {
-        data->sampled = ggml_custom_4d(ctx, GGML_TYPE_I32, 1, 1, 1, 1, &logits, 1, argmax_op, 1, nullptr);
+    const auto &g = *static_cast<greedy *>(s->ctx);
+    int64_t row = 0;
+    ggml_tensor *rows = g.shared ? rows_of(data->logits, row) : nullptr;
+    if (rows) {
+        if (g.shared->logits != rows) {
+            *g.shared = {rows, argmax_of(g, ctx, rows)};
+            ggml_set_output(g.shared->chosen); // what is read later are views of it
+        }
+        data->sampled = ggml_view_1d(ctx, g.shared->chosen, 1, row * ggml_element_size(g.shared->chosen));
     } else {
-        data->sampled = ggml_argmax(ctx, logits);
+        ggml_tensor *logits = unpadded(data->logits);
+        data->sampled = argmax_of(g, ctx, ggml_reshape_1d(ctx, logits, ggml_nelements(logits)));
     }
     data->logits = data->probs = data->candidates = nullptr;
+}
+
+// Comes before each graph, whose tensors may lie where those of the last did.
+void backend_reset(llama_sampler *s) {
+    if (const auto &shared = static_cast<greedy *>(s->ctx)->shared) {
+        *shared = {};
+    }
 }
 
 void release(llama_sampler *s) { delete static_cast<greedy *>(s->ctx); }
@@ -107,6 +151,7 @@ llama_sampler_i make_interface() {
     i.free = release;
     i.backend_init = backend_init;
     i.backend_apply = backend_apply;
+    i.backend_reset = backend_reset;
     return i;
 }
 
@@ -117,9 +162,16 @@ llama_sampler *make(const greedy &state) {
 
 } // namespace
 
-llama_sampler *pb::greedy_in_graph() {
-    // The engine takes chains only.
-    llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
-    llama_sampler_chain_add(chain, make({}));
-    return chain;
+std::vector<std::unique_ptr<llama_sampler, sampler_free>> pb::greedy_in_graph(int n) {
+    greedy state;
+    if (n > 1) {
+        state.shared = std::make_shared<all_rows>();
+    }
+    std::vector<std::unique_ptr<llama_sampler, sampler_free>> chains;
+    for (int i = 0; i < n; i++) {
+        // The engine takes chains only.
+        chains.emplace_back(llama_sampler_chain_init(llama_sampler_chain_default_params()));
+        llama_sampler_chain_add(chains.back().get(), make(state));
+    }
+    return chains;
 }

@@ -91,12 +91,17 @@ int pb_model_meta(const pb_model *model, const char *key, char *buf, size_t size
 int pb_tokenize(const pb_model *model, const char *text, int len, int32_t *out, int cap, bool special, pb_error *err);
 int pb_detokenize(const pb_model *model, const int32_t *tokens, int n, char *out, int cap, pb_error *err);
 
-/* ---- contexts (context.cpp, sampler.cpp) ---- */
+/* ---- contexts (context.cpp, batch.cpp, sampler.cpp) ---- */
 
 typedef struct pb_context pb_context;
 
+enum { PB_MAX_SEQ = 256 }; /* the engine's LLAMA_MAX_SEQ */
+
 typedef struct {
-    int n_ctx, n_batch, n_ubatch, threads;
+    int n_ctx;           /* positions of each sequence */
+    int n_seq;           /* sequences, 1 to PB_MAX_SEQ */
+    bool unified;        /* all sequences share one buffer of cells instead of having one each */
+    int n_batch, n_ubatch, threads;
     int flash_attn;      /* enum llama_flash_attn_type: -1 auto, 0 off, 1 on */
     const char *type_k;  /* ggml type names */
     const char *type_v;
@@ -115,6 +120,12 @@ bool pb_decode(pb_context *ctx, const int32_t *tokens, int n, int32_t *next, pb_
 /* The logits after the last token of the last pb_decode. */
 const float *pb_logits(pb_context *ctx, pb_error *err);
 
+/* pb_decode for all sequences of the context at once: n tokens of each at the
+ * positions from pos on. Tokens and next are by position, then by sequence. */
+bool pb_decode_batch(pb_context *ctx, const int32_t *tokens, int n, int pos, int32_t *next, pb_error *err);
+/* The logits of a sequence after the last pb_decode_batch. */
+const float *pb_batch_logits(pb_context *ctx, int seq, pb_error *err);
+
 /* ---- device-side times (events.cpp) ---- */
 
 /* Times the next calls of pb_decode, at most this many, by events on the GPU's
@@ -130,7 +141,7 @@ double pb_timing_span_ms(const pb_context *ctx, int from, int to);
 /* ---- KV cache (kv.cpp) ---- */
 
 bool pb_kv_clear(pb_context *ctx, pb_error *err);
-/* Forgets positions >= from_pos; PB_BAD_INPUT when this kind of cache cannot. */
+/* Forgets positions >= from_pos of all sequences; PB_BAD_INPUT when this kind of cache cannot. */
 bool pb_kv_remove(pb_context *ctx, int from_pos, pb_error *err);
 
 typedef struct {
@@ -141,7 +152,7 @@ typedef struct {
 } pb_kv_tensor;
 
 /* Fills at most cap entries; returns how many there are, or -1. Payload only:
- * what the engine would write to save the sequence, less its framing. */
+ * what the engine would write to save each sequence in turn, less its framing. */
 int pb_kv_used(pb_context *ctx, pb_kv_tensor *out, int cap, pb_error *err);
 
 typedef struct {
