@@ -36,6 +36,19 @@ func (p *priceFlags) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by: chat, rag-heavy, ... or the share of input, e.g. 0.9 (default: the pricing file's)")
 }
 
+// besideFlags are the flags for other systems in a run's report.
+type besideFlags struct {
+	runs  []string
+	base  string
+	mixed bool
+}
+
+func (b *besideFlags) flags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&b.runs, "beside", nil, "folders of runs, measured here or imported, to show side by side where they did the same work")
+	fs.StringVar(&b.base, "base", "", "backend of DIR that the others are shown as multiples of (default: the cheapest one's)")
+	fs.BoolVar(&b.mixed, "allow-mixed", false, "show random weights beside trained ones")
+}
+
 // check refuses values that no file could make right.
 func (p *priceFlags) check(fs *pflag.FlagSet) error {
 	if fs.Changed("rate") && !(p.rate >= 0 && p.rate <= pricing.Most) {
@@ -75,7 +88,7 @@ func (p *priceFlags) rateUSDPerHour() *float64 {
 
 // show analyses the rows in dir, writes tables and report, and prints the
 // ranking and the validation; the error is failedError when that fails.
-func show(dir string, p priceFlags, io stdio) (*analyze.Analysis, error) {
+func show(dir string, p priceFlags, with besideFlags, io stdio) (*analyze.Analysis, error) {
 	setup, err := rundir.Read(dir)
 	if err != nil {
 		return nil, usageError{err}
@@ -88,6 +101,9 @@ func show(dir string, p priceFlags, io stdio) (*analyze.Analysis, error) {
 		Cells:          setup.Cells(),
 		Carbon:         p.carbon,
 		Region:         p.region,
+		Beside:         with.runs,
+		Base:           with.base,
+		AllowMixed:     with.mixed,
 		Parts:          setup.Parts,
 		Differ:         setup.Differ,
 	}
@@ -127,8 +143,11 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
 	var p priceFlags
 	p.flags(fs)
+	var with besideFlags
+	with.flags(fs)
 	asJSON := fs.Bool("json", false, "print all tables as JSON, as tables.json has them, and nothing else")
-	if err := parse(fs, "analyze DIR [flags]"+examples("analyze results/20260101-120000 --rate 0.50", "analyze results/20260101-120000 --carbon fr --blend 0.9 --json"), args, io.out); err != nil {
+	if err := parse(fs, "analyze DIR [flags]"+examples("analyze results/20260101-120000 --rate 0.50", "analyze results/20260101-120000 --carbon fr --blend 0.9 --json",
+		"analyze results/20260101-120000 --beside results/peer --base llamacpp-gpu-graphs"), args, io.out); err != nil {
 		return err
 	}
 	if fs.NArg() != 1 {
@@ -141,7 +160,7 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	if *asJSON {
 		out.out = goio.Discard
 	}
-	a, shown := show(dir, p, out)
+	a, shown := show(dir, p, with, out)
 	if a == nil {
 		return shown
 	}

@@ -256,7 +256,7 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if foreign != nil && sum.BusyMs == 0 {
 		return usageError{fmt.Errorf("%w, then continue with: %s --resume %s", foreign, program, j.dir)}
 	}
-	a, shown := show(j.dir, price, io)
+	a, shown := show(j.dir, price, besideFlags{}, io)
 	if a == nil {
 		return shown
 	}

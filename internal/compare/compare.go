@@ -197,7 +197,7 @@ func (a Apart) String() string {
 func (r *Result) pairUp(old, with *Side, opts Options) (pairs []*pair, mixed []string) {
 	sameBackend := !r.ByBackend
 	for _, a := range old.groups {
-		b := with.find(a.Key, sameBackend)
+		b := with.find(a, sameBackend)
 		if b == nil {
 			r.OnlyIn = append(r.OnlyIn, Apart{Side: old.Label(), With: with.Label(), Cell: a.Key.String(), Why: with.missing(a.Key)})
 			continue
@@ -218,7 +218,7 @@ func (r *Result) pairUp(old, with *Side, opts Options) (pairs []*pair, mixed []s
 		pairs = append(pairs, &pair{old: a, with: b, allowance: allowed(a, b, opts.Noise)})
 	}
 	for _, b := range with.groups {
-		if old.find(b.Key, sameBackend) == nil {
+		if old.find(b, sameBackend) == nil {
 			r.OnlyIn = append(r.OnlyIn, Apart{Side: with.Label(), With: old.Label(), Cell: b.Key.String(), Why: old.missing(b.Key)})
 		}
 	}

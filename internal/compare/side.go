@@ -40,13 +40,27 @@ func (s *Side) load(opts analyze.Options) error {
 	return nil
 }
 
-// find returns the group of a key, or nil.
-func (s *Side) find(k analyze.Key, sameBackend bool) *analyze.Group {
-	i := slices.IndexFunc(s.groups, func(g *analyze.Group) bool { return matching(g.Key, sameBackend) == matching(k, sameBackend) })
-	if i < 0 {
+// find returns the group that did what a group of another side did, or nil: the
+// one of the same key or, since other programs name their work in their own way,
+// the only one of another program with as many tokens.
+func (s *Side) find(of *analyze.Group, sameBackend bool) *analyze.Group {
+	want := matching(of.Key, sameBackend)
+	i := slices.IndexFunc(s.groups, func(g *analyze.Group) bool { return matching(g.Key, sameBackend) == want })
+	if i >= 0 {
+		return s.groups[i]
+	}
+	var alike []*analyze.Group
+	for _, g := range s.groups {
+		k := matching(g.Key, sameBackend)
+		k.Scenario = want.Scenario
+		if k == want && g.PromptTokens == of.PromptTokens && g.GenTokens == of.GenTokens && g.Rows[0].Origin != of.Rows[0].Origin {
+			alike = append(alike, g)
+		}
+	}
+	if len(alike) != 1 {
 		return nil
 	}
-	return s.groups[i]
+	return alike[0]
 }
 
 // matching is what groups of two sides have in common that are compared.

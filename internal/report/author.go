@@ -19,6 +19,9 @@ type Origin struct {
 	Files []HashedFile          // that were read
 	Power []plots.PowerSample   // taken while the run went on, or while the one with PowerRunID did
 
+	// Beside are other systems at the same work; nil for none.
+	Beside *analyze.Table
+
 	PowerRunID string        // empty when it is the only one
 	RunID      string        // of a merged run; empty for the rows' own
 	Parts      []rundir.Part // that were merged

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,10 @@ type Options struct {
 	Blend          string   // name of a blend, or its input share; empty for the pricing file's default
 	Cells          []string // IDs of the cells in the order of the plan; nil when not known
 	PlannedRows    int      // rows the run was to have besides warm-ups; 0 when not known
+
+	Beside     []string // other runs to show side by side; their work is to be the same
+	Base       string   // backend of the run that others are shown as multiples of; empty for the cheapest's
+	AllowMixed bool     // also beside runs of trained weights where these are random, or the other way round
 
 	// Of a run that was merged from others; see rundir.Setup.
 	RunID  string
@@ -89,12 +94,15 @@ func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
 	from.Runs, unread = environments(machines)
 	from.Power, from.PowerRunID, unsampled = powerOf(machines, opts.Parts)
 	problems = slices.Concat(problems, unread, unsampled)
-	how.KV = beside(dir, record.KVFile, record.ReadKV, &problems)
-	how.Windows = beside(dir, record.WindowFile, record.ReadWindows, &problems)
-	how.Devices = beside(dir, record.DeviceFile, record.ReadDevices, &problems)
+	how.KV = file(dir, record.KVFile, record.ReadKV, &problems)
+	how.Windows = file(dir, record.WindowFile, record.ReadWindows, &problems)
+	how.Devices = file(dir, record.DeviceFile, record.ReadDevices, &problems)
 	how.DeviceBytes = deviceBytes(environ.Hosts(from.Runs))
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
+		return nil, from, &ConfigError{err}
+	}
+	if from.Beside, err = beside(dir, opts, how, a); err != nil {
 		return nil, from, &ConfigError{err}
 	}
 	for _, text := range opts.Differ {
@@ -106,9 +114,9 @@ func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
 	return a, from, nil
 }
 
-// beside reads a file that may be beside the rows; without it the rows still
-// say what they say, so that what is wrong with it is a problem, no error.
-func beside[T any](dir, name string, read func(path string) ([]T, []error, error), problems *[]error) []T {
+// file reads a file that may be beside the rows; without it the rows still say
+// what they say, so that what is wrong with it is a problem, no error.
+func file[T any](dir, name string, read func(path string) ([]T, []error, error), problems *[]error) []T {
 	out, torn, err := read(filepath.Join(dir, name))
 	if err != nil {
 		torn = append(torn, err)
@@ -146,6 +154,7 @@ func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables = append(tables, cmp.Or(from.Beside, alone()))
 	figures, err := plots.Write(filepath.Join(dir, PlotDir), a, plots.Extra{Power: from.Power, RunID: from.PowerRunID})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/compare"
 )
 
 // statistics compares backends by tests.
@@ -170,6 +171,10 @@ func (w *author) crossCutting(s *Section) {
 	s.heading("12.3 Validation")
 	s.text(Verdict(w.a))
 	w.table(s, "tables/invariants")
+	if len(w.rows(compare.SystemsTable)) > 0 {
+		s.heading("12.4 Side by side with other systems")
+		w.table(s, compare.SystemsTable)
+	}
 }
 
 // batches shows what more sequences at once cost and take.
