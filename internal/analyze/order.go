@@ -52,7 +52,7 @@ func newOrder(planned []string, rows []record.Record) order {
 }
 
 // rows returns the rows as a run measures them: launch by launch, cell by cell,
-// warm-ups first.
+// pool by pool, warm-ups first.
 func (o order) rows(rows []record.Record) []record.Record {
 	warm := func(r *record.Record) int {
 		if r.Warmup {
@@ -61,13 +61,13 @@ func (o order) rows(rows []record.Record) []record.Record {
 		return 1
 	}
 	return sorted(rows, func(a, b *record.Record) int {
-		return cmp.Or(cmp.Compare(a.Launch, b.Launch), cmp.Compare(o.cells[a.CellID], o.cells[b.CellID]), cmp.Compare(warm(a), warm(b)), cmp.Compare(a.Rep, b.Rep))
+		return cmp.Or(cmp.Compare(a.Launch, b.Launch), cmp.Compare(o.cells[a.CellID], o.cells[b.CellID]), cmp.Compare(a.Pool, b.Pool), cmp.Compare(warm(a), warm(b)), cmp.Compare(a.Rep, b.Rep))
 	})
 }
 
 func (o order) windows(windows []record.WindowRecord) []record.WindowRecord {
 	return sorted(windows, func(a, b *record.WindowRecord) int {
-		return cmp.Or(cmp.Compare(a.Launch, b.Launch), cmp.Compare(o.cells[a.CellID], o.cells[b.CellID]), -cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Window, b.Window))
+		return cmp.Or(cmp.Compare(a.Launch, b.Launch), cmp.Compare(o.cells[a.CellID], o.cells[b.CellID]), cmp.Compare(a.Pool, b.Pool), -cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Window, b.Window))
 	})
 }
 
