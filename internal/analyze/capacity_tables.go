@@ -91,6 +91,9 @@ func fillWorkers(a *Analysis, t *Table) error {
 func fillPacks(a *Analysis, t *Table) error {
 	return a.everyPrice(func(c *Config, p Price, prefill, decode econ.Phase, at econ.Prices) error {
 		for _, pack := range a.Packs {
+			if !a.serves(c, pack) {
+				continue
+			}
 			s, err := pack.Seconds(prefill, decode)
 			if err != nil {
 				return err
@@ -112,6 +115,9 @@ func fillPacks(a *Analysis, t *Table) error {
 
 func fillBreakEven(a *Analysis, t *Table) error {
 	for _, c := range a.Configs {
+		if c.DecodeMode == "uncached" { // see serves
+			continue
+		}
 		all, err := a.BreakEvens(c)
 		if err != nil {
 			return err

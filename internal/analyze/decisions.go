@@ -120,9 +120,15 @@ func ownBlendCost(factor float64) valueOf {
 }
 
 func requestCost(r econ.Request) valueOf {
-	return weightedCost(func(*Analysis) (float64, float64) {
+	cost := weightedCost(func(*Analysis) (float64, float64) {
 		return float64(r.PromptTokens) / 1e6, float64(r.GenTokens) / 1e6
 	})
+	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+		if !a.serves(c, r) {
+			return v, false, false, nil
+		}
+		return cost(a, c)
+	}
 }
 
 // throughput is tokens a second of a phase, its relative interval that of the
@@ -223,12 +229,11 @@ func factors() []factor {
 		{name: "most gained by CUDA graphs in decode", unit: "×", higher: true, needs: "a pair of GPU backends that differs in CUDA graphs only", of: func(a *Analysis) ([]candidate, error) {
 			var out []candidate
 			for _, g := range a.Graphs {
-				x := candidate{name: g.With.Model, value: g.With.Decode.TokPerS() / g.Without.Decode.TokPerS()}
-				if g.Decode != nil {
-					half := (g.Decode.CI.Hi - g.Decode.CI.Lo) / 2
-					x.half = &half
+				if g.Decode == nil || g.With.DecodeMode == "uncached" {
+					continue
 				}
-				out = append(out, x)
+				half := (g.Decode.CI.Hi - g.Decode.CI.Lo) / 2
+				out = append(out, candidate{name: g.With.Model, value: g.Decode.Value, half: &half})
 			}
 			return out, nil
 		}},
@@ -295,8 +300,11 @@ func useCases(a *Analysis) []useCase {
 }
 
 // firstToken estimates the prefill of 1,024 tokens from the longest prompt of
-// each configuration.
-var firstToken = perConfig(func(_ *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+// each configuration whose model has positions for them and a token more.
+var firstToken = perConfig(func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
+	if !a.serves(c, econ.Request{PromptTokens: 1024, GenTokens: 1}) {
+		return v, false, false, nil
+	}
 	longest := c.Groups[0]
 	for _, g := range c.Groups {
 		if g.PromptTokens > longest.PromptTokens {

@@ -86,7 +86,7 @@ func (w *author) failures() *analyze.Table {
 	t.Add("the engine refuses the work", "error rows with its message", w.reasons(failed("engine"), failed("input")), "what the message says")
 	t.Add("clocks are held back", "rows get slower, throttle reasons, heat", w.outcomes("throttling", "temperature", "degradation"), "better cooling, a fixed clock, pauses between rows")
 	t.Add("the first request is slow", "high first latency of a process", cmp.Or(w.firstRequest(), "not measured: it takes warm-up rows"), "warm up before taking requests")
-	t.Add("single steps stall", "spikes in the time between tokens", w.stalls(), "contexts that cross fewer multiples of 256 positions; look at the step latencies")
+	t.Add("single steps stall", "spikes in the time between tokens", w.stalls(), "expect the first two steps after a prompt to take longer; look at the step latencies for others")
 	t.Add("others use the device", "noise, other memory in use", w.outcomes("foreign processes"), "stop them, or run alone")
 	t.Add("a phase is too short for the power sensor", "joules are missing", w.unpowered(), "energy windows: energy in the matrix")
 	t.Add("the cache fills the memory", "long contexts fail", w.memoryEnds(), "limit the context; a smaller cache type")

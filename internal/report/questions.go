@@ -38,6 +38,16 @@ func (w *author) ranking() *analyze.Ranking {
 	return w.a.Rankings[0]
 }
 
+// part is what of a cost configurations are compared by: the total when all have
+// energy, else machine time, since a sum that some lack a part of compares
+// nothing.
+func (w *author) part() string {
+	if w.ranking().ByTotal {
+		return "total"
+	}
+	return "infra"
+}
+
 // atPrice says at which price the ranking is, to begin a sentence.
 func (w *author) atPrice() string {
 	if r := w.ranking(); !r.Own {
@@ -75,9 +85,9 @@ func (w *author) costOfPhases() string {
 	}
 	out := fmt.Sprintf("%s, %s is the cheapest: %s for a million prompt tokens, %s for a million generated ones, %s for the %s blend (%s).",
 		w.atPrice(), best.ConfigKey, dollars(best.Cost.Prefill.TotalUSD()), dollars(best.Cost.Decode.TotalUSD()), dollars(best.USDPerM), w.a.Blend.Name, what)
-	if rows := w.deciding("tables/blend_cost"); len(rows) > 1 {
+	if prefill, decode := w.deciding("tables/prefill_cost"), w.deciding("tables/decode_cost"); len(prefill) > 1 {
 		out += fmt.Sprintf(" Over the %d configurations with the cache, prefill costs $%s and decode $%s.",
-			len(rows), between(rows, "prefill_usd_per_m", ""), between(rows, "decode_usd_per_m", ""))
+			len(prefill), between(prefill, w.part()+"_usd_per_m", ""), between(decode, w.part()+"_usd_per_m", ""))
 	}
 	return out + " " + w.phaseRatio()
 }
@@ -114,7 +124,10 @@ func (w *author) effectOfGraphs() string {
 		out = append(out, fmt.Sprintf("%s is %s as fast with graphs (%s%s); the two are told apart in %d of %d comparisons (p < %g, Holm).",
 			sentence(phase), between(rows, phase+"_speedup", " times"), extreme("least", least, phase), other(least, most, phase), told, tested, analyze.Significance))
 	}
-	return strings.Join(append(out, "Machine time a token, and so its cost, is that of no graphs divided by these factors."), " ")
+	if slices.ContainsFunc(w.a.Tests, func(t analyze.BackendTest) bool { return !t.ByLaunch }) {
+		out = append(out, "Each side ran in one process; a new launch may differ by more than these intervals.")
+	}
+	return strings.Join(append(out, "Machine time of a decoded token, and so its cost, is that of no graphs divided by its factor."), " ")
 }
 
 // extreme names the row of an extreme with its interval.
@@ -267,15 +280,19 @@ func (w *author) effectOfEnergy() string {
 func (w *author) requestCosts() string {
 	const table = "tables/request_cost"
 	rows := w.deciding(table)
-	least, most, ok := extremes(rows, "total_usd")
-	if !ok {
+	if len(rows) == 0 {
 		return notTestable(w.needs(table))
 	}
-	out := fmt.Sprintf("%s, $%s by %s (%s).", w.atPrice(), least.shown("total_usd"), least.config(), least.text("total_is"))
+	column, what := w.part()+"_usd", "machine time only"
+	if w.ranking().ByTotal {
+		what = "machine time and energy"
+	}
+	least, most, _ := extremes(rows, column)
+	out := fmt.Sprintf("%s, $%s by %s (%s).", w.atPrice(), least.shown(column), least.config(), what)
 	if len(rows) > 1 {
-		lo, _ := least.number("total_usd")
-		hi, _ := most.number("total_usd")
-		out += fmt.Sprintf(" Of %d configurations with the cache %s is the dearest: $%s (%s), %s times as much.", len(rows), most.config(), most.shown("total_usd"), most.text("total_is"), ratioOf(hi, lo))
+		lo, _ := least.number(column)
+		hi, _ := most.number(column)
+		out += fmt.Sprintf(" Of %d configurations with the cache %s is the dearest: $%s, %s times as much.", len(rows), most.config(), most.shown(column), ratioOf(hi, lo))
 	}
 	return out
 }

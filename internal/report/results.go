@@ -79,7 +79,7 @@ func (w *author) slowSteps() string {
 	for _, s := range w.a.Steps {
 		first, boundary, other, all = first+s.SlowFirst, boundary+s.SlowBoundary, other+s.SlowOther, all+s.Group.Steps
 	}
-	return fmt.Sprintf("Of %d decode steps %d took more than twice their cell's median: %d are the first of their decode, %d are at a multiple of 256 positions, %d are neither.",
+	return fmt.Sprintf("Of %d decode steps %d took more than twice their cell's median: %d are among the first two of their decode, %d follow a multiple of 256 positions in its middle, %d are neither.",
 		all, first+boundary+other, first, boundary, other)
 }
 
@@ -185,8 +185,8 @@ func (w *author) cost(s *Section) {
 	if w.table(s, "tables/tco") {
 		rows := w.deciding("tables/tco")
 		if least, _, ok := extremes(rows, "used_usd_per_year"); ok {
-			s.textf("%s, 1e9 tokens a month of the %s blend by %s cost $%s a year paid by the hour of work, and keep %s busy; whole machines cost $%s a year.",
-				w.atPrice(), w.a.Blend.Name, least.config(), least.shown("used_usd_per_year"), machines(least.shown("gpus")), least.shown("held_usd_per_year"))
+			s.textf("%s, 1e9 tokens a month of the %s blend by %s cost $%s a year paid by the hour of work, %s h a month; %s held all the time, $%s a year.",
+				w.atPrice(), w.a.Blend.Name, least.config(), least.shown("used_usd_per_year"), least.shown("hours_per_month"), machines(least.shown("gpus")), least.shown("held_usd_per_year"))
 		}
 	}
 }

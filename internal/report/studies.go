@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/analyze"
@@ -141,7 +142,10 @@ func (w *author) capacity(s *Section) {
 
 // payback says where buying pays back soonest at ten million requests a month.
 func (w *author) payback() string {
-	rows := w.rows("tables/break_even")
+	rows := slices.DeleteFunc(w.rows("tables/break_even"), func(e entry) bool { return !strings.HasPrefix(e.text("bought"), "own ") })
+	if len(rows) == 0 {
+		return "What buying the measured device costs is not known (hardware or bought_usd of its own tier in the pricing file), so the table has scenarios only: other machines, taken to be as fast as this one."
+	}
 	never := 0
 	for _, e := range rows {
 		if _, ok := e.number("months_10m"); !ok {
