@@ -24,7 +24,7 @@ Runs that differ in what they measured or with what are refused, unless --allow
 names it: %[2]s. What two runs measured is taken from the first. What none did is
 named, with the command that goes on with it. Pools are kept apart.
 
-Example:
+Examples:
   %[1]s merge results/study/*/shard-* -o results/study/merged
   %[1]s analyze results/study/merged
 

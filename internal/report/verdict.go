@@ -72,6 +72,11 @@ func distance(r *analyze.Ranking) string {
 	if n < 2 || r.Entries[0].USDPerM == 0 {
 		return ""
 	}
+	// Decoding without the cache is a baseline, and was measured on other work.
+	most := "the most expensive"
+	for ; n > 2 && r.Entries[n-1].DecodeMode == "uncached"; n-- {
+		most = "the most expensive with the cache"
+	}
 	next, last := r.Entries[1], r.Entries[n-1]
 	more := significant(100*(next.TimesBest-1), 2) + " % more"
 	if next.TimesBest >= 2 {
@@ -82,7 +87,7 @@ func distance(r *analyze.Ranking) string {
 		s += ", which is beyond both intervals"
 	}
 	if n > 2 {
-		s += fmt.Sprintf("; the most expensive, %s, costs %s times the cheapest", last.ConfigKey, significant(last.TimesBest, 3))
+		s += fmt.Sprintf("; %s, %s, costs %s times the cheapest", most, last.ConfigKey, significant(last.TimesBest, 3))
 	}
 	return s + "."
 }
