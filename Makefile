@@ -98,7 +98,7 @@ lint: $(LIBS)/.cpu ## formatting, vet, shell scripts
 	scripts/bootstrap.sh --lint
 	test -z "$$($(GO) env GOROOT >/dev/null; gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
 	GOTOOLCHAIN=local $(GO) vet ./...
-	shellcheck $$(git ls-files '*.sh') .ci/run
+	shellcheck -x $$(git ls-files '*.sh') .ci/run
 
 .PHONY: vuln
 vuln: ## known weaknesses of what is linked; needs network

@@ -29,8 +29,8 @@ USAGE
 say() { echo "compare-llama-bench: $*" >&2; }
 die() { say "$@"; exit 1; }
 misuse() { say "$@"; usage >&2; exit 2; }
-# count FLAG VALUE LEAST
-count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
+# shellcheck source=scripts/peers/peer.bash
+source "$root/scripts/peers/peer.bash"
 
 model='' pairs=20 threads='' gpu=0 peer='' out='' environment=() metrics=(decode prefill)
 while [ $# -gt 0 ]; do
@@ -55,51 +55,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-if [ $gpu = 1 ]; then device=cuda layers=99 make=cuda; else device=cpu layers=0 make=cpu; fi
-bench=$root/bench
-[ -x "$bench" ] || die "./bench is not built: run make $make"
-go=$root/toolchain/go/bin/go # in an offline bundle, and where the system's is too old
-[ -x "$go" ] || go=go
-[ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
-out=${out:-$root/results/compare-llama-bench-$(date +%Y%m%d-%H%M%S).csv}
-
-# On the CPU a build of its own, with every instruction this host has, so that
-# ours has something to live up to. On the GPU the same libraries as ours: what
-# is compared is the way they are called, and CUDA takes minutes to build.
-build_peer() {
-    local dir source log=$root/build/llama-bench.log flags
-    if [ $gpu = 1 ]; then
-        dir=$root/build/cmake peer=$root/build/lib/llama-bench source=$root flags=(-DPHASEBENCH_PEERS=ON)
-    else
-        dir=$root/build/llama-bench peer=$dir/bin/llama-bench source=$root/third_party/llama.cpp
-        flags=(
-            -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
-            -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
-            -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
-            -DLLAMA_OPENSSL=OFF
-        )
-    fi
-    "$root/scripts/fetch-llama.sh"
-    say "building llama-bench in $dir"
-    mkdir -p "$dir"
-    { cmake -S "$source" -B "$dir" "${flags[@]}" &&
-        cmake --build "$dir" --target llama-bench -j "$(nproc)"; } >"$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; die "llama-bench does not build; the whole log is $log"; }
-}
-[ -n "$peer" ] || build_peer
-[ -x "$peer" ] || die "$peer is not a program"
-
-if [ -z "$model" ]; then
-    model=$root/build/compare/gpt2-synthetic.gguf
-    if [ ! -f "$model" ]; then
-        mkdir -p "$root/build/compare"
-        "$bench" synth gpt2 -o "$model"
-    fi
-fi
-[ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
-
-answer=$(mktemp) errors=$(mktemp)
-trap 'rm -f "$answer" "$errors"' EXIT
+prepare compare-llama-bench llama-bench
 
 ours() { env "${environment[@]}" "$bench" probe --model "$model" --device "$device" --threads "$threads" --json "$@"; }
 peer() { env "${environment[@]}" "$peer" -m "$model" -ngl "$layers" -t "$threads" -fa 1 -o json "$@"; }

@@ -33,8 +33,8 @@ USAGE
 say() { echo "batched_bench: $*" >&2; }
 die() { say "$@"; exit 1; }
 misuse() { say "$@"; usage >&2; exit 2; }
-# count FLAG VALUE LEAST
-count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
+# shellcheck source=scripts/peers/peer.bash
+source "$root/scripts/peers/peer.bash"
 
 model='' batches=1,2,4,8 prompt=128 gen=32 pairs=10 threads='' gpu=0 peer='' out='' environment=() unified=() peer_unified=()
 while [ $# -gt 0 ]; do
@@ -62,50 +62,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-if [ $gpu = 1 ]; then device=cuda layers=99 make=cuda; else device=cpu layers=0 make=cpu; fi
-bench=$root/bench
-[ -x "$bench" ] || die "./bench is not built: run make $make"
-go=$root/toolchain/go/bin/go # in an offline bundle, and where the system's is too old
-[ -x "$go" ] || go=go
-[ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
-out=${out:-$root/results/batched-bench-$(date +%Y%m%d-%H%M%S).csv}
-
-# As scripts/compare-llama-bench.sh does: a build of its own on the CPU, with
-# every instruction this host has; on the GPU the same libraries as ours.
-build_peer() {
-    local dir source log=$root/build/batched-bench.log flags
-    if [ $gpu = 1 ]; then
-        dir=$root/build/cmake peer=$root/build/lib/llama-batched-bench source=$root flags=(-DPHASEBENCH_PEERS=ON)
-    else
-        dir=$root/build/llama-bench peer=$dir/bin/llama-batched-bench source=$root/third_party/llama.cpp
-        flags=(
-            -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
-            -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
-            -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
-            -DLLAMA_OPENSSL=OFF
-        )
-    fi
-    "$root/scripts/fetch-llama.sh"
-    say "building llama-batched-bench in $dir"
-    mkdir -p "$dir"
-    { cmake -S "$source" -B "$dir" "${flags[@]}" &&
-        cmake --build "$dir" --target llama-batched-bench -j "$(nproc)"; } >"$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; die "llama-batched-bench does not build; the whole log is $log"; }
-}
-[ -n "$peer" ] || build_peer
-[ -x "$peer" ] || die "$peer is not a program"
-
-if [ -z "$model" ]; then
-    model=$root/build/compare/gpt2-synthetic.gguf
-    if [ ! -f "$model" ]; then
-        mkdir -p "$root/build/compare"
-        "$bench" synth gpt2 -o "$model"
-    fi
-fi
-[ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
-
-answer=$(mktemp) errors=$(mktemp)
-trap 'rm -f "$answer" "$errors"' EXIT
+prepare batched-bench llama-batched-bench
 
 # measure SIDE BATCH: sets prefill and decode, in milliseconds of all sequences.
 # The peer runs the shape twice and the second counts, as ours has one warm-up.

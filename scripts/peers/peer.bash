@@ -1,0 +1,56 @@
+# Part of the scripts that compare ./bench with another program of the engine.
+# They source it and call `prepare NAME PROGRAM` after reading their flags into
+# root, gpu, threads, out, peer and model, with say, die and misuse defined.
+
+# count FLAG VALUE LEAST
+count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
+
+# prepare NAME PROGRAM: completes those, builds PROGRAM into peer unless one was
+# named, and sets device, layers, bench, go, and answer and errors, two files.
+prepare() {
+    local make=cpu
+    device=cpu layers=0
+    if [ "$gpu" = 1 ]; then device=cuda layers=99 make=cuda; fi
+    bench=$root/bench
+    [ -x "$bench" ] || die "./bench is not built: run make $make"
+    go=$root/toolchain/go/bin/go # in an offline bundle, and where the system's is too old
+    [ -x "$go" ] || go=go
+    [ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
+    out=${out:-$root/results/$1-$(date +%Y%m%d-%H%M%S).csv}
+    [ -n "$peer" ] || build_peer "$2"
+    [ -x "$peer" ] || die "$peer is not a program"
+    if [ -z "$model" ]; then
+        model=$root/build/compare/gpt2-synthetic.gguf
+        if [ ! -f "$model" ]; then
+            mkdir -p "$root/build/compare"
+            "$bench" synth gpt2 -o "$model"
+        fi
+    fi
+    [ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
+    answer=$(mktemp) errors=$(mktemp)
+    trap 'rm -f "$answer" "$errors"' EXIT
+}
+
+# On the CPU a build of its own, with every instruction this host has, so that
+# ours has something to live up to. On the GPU the same libraries as ours: what
+# is compared is the way they are called, and CUDA takes minutes to build.
+build_peer() {
+    local dir source log=$root/build/$1.log flags
+    if [ "$gpu" = 1 ]; then
+        dir=$root/build/cmake peer=$root/build/lib/$1 source=$root flags=(-DPHASEBENCH_PEERS=ON)
+    else
+        dir=$root/build/llama-bench peer=$dir/bin/$1 source=$root/third_party/llama.cpp
+        flags=(
+            -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON
+            -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+            -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+            -DLLAMA_OPENSSL=OFF
+        )
+    fi
+    "$root/scripts/fetch-llama.sh"
+    say "building $1 in $dir"
+    mkdir -p "$dir"
+    { cmake -S "$source" -B "$dir" "${flags[@]}" &&
+        cmake --build "$dir" --target "$1" -j "$(nproc)"; } >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; die "$1 does not build; the whole log is $log"; }
+}
