@@ -36,19 +36,6 @@ func (p *priceFlags) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by: chat, rag-heavy, ... or the share of input, e.g. 0.9 (default: the pricing file's)")
 }
 
-// besideFlags are the flags for other systems in a run's report.
-type besideFlags struct {
-	runs  []string
-	base  string
-	mixed bool
-}
-
-func (b *besideFlags) flags(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&b.runs, "beside", nil, "folders of runs, measured here or imported, to show side by side where they did the same work")
-	fs.StringVar(&b.base, "base", "", "backend of DIR that the others are shown as multiples of (default: the cheapest one's)")
-	fs.BoolVar(&b.mixed, "allow-mixed", false, "show random weights beside trained ones")
-}
-
 // check refuses values that no file could make right.
 func (p *priceFlags) check(fs *pflag.FlagSet) error {
 	if fs.Changed("rate") && !(p.rate >= 0 && p.rate <= pricing.Most) {
@@ -86,8 +73,22 @@ func (p *priceFlags) rateUSDPerHour() *float64 {
 	return &p.rate
 }
 
+// besideFlags are the flags for other systems in a run's report.
+type besideFlags struct {
+	runs  []string
+	base  string
+	mixed bool
+}
+
+func (b *besideFlags) flags(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&b.runs, "beside", nil, "folders of runs, measured here or imported, to show side by side where they did the same work")
+	fs.StringVar(&b.base, "base", "", "backend of DIR that the others are shown as multiples of (default: the cheapest one's)")
+	fs.BoolVar(&b.mixed, "allow-mixed", false, "show random weights beside trained ones")
+}
+
 // show analyses the rows in dir, writes tables and report, and prints the
-// ranking and the validation; the error is failedError when that fails.
+// ranking and the validation; the error is failedError when that fails. With any
+// other error there is no analysis.
 func show(dir string, p priceFlags, with besideFlags, io stdio) (*analyze.Analysis, error) {
 	setup, err := rundir.Read(dir)
 	if err != nil {

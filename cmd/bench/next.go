@@ -7,9 +7,8 @@ import (
 	"github.com/phasebench/phasebench/internal/analyze"
 )
 
-// next names what would make the answer of a run better, with the
-// reason: a price, an interval that holds for another launch, or another run to
-// hold it against.
+// next names what would make the answer of a run better, with the reason: a price,
+// an interval that holds for another launch, or another run to hold it against.
 func next(dir string, a *analyze.Analysis) string {
 	withinProcess := slices.ContainsFunc(a.Groups, func(g *analyze.Group) bool { return !g.ByLaunch })
 	switch {

@@ -91,7 +91,7 @@ func fillWorkers(a *Analysis, t *Table) error {
 func fillPacks(a *Analysis, t *Table) error {
 	return a.everyPrice(func(c *Config, p Price, prefill, decode econ.Phase, at econ.Prices) error {
 		for _, pack := range a.Packs {
-			if !a.serves(c, pack) {
+			if !a.fits(c, pack.PromptTokens+pack.GenTokens) {
 				continue
 			}
 			s, err := pack.Seconds(prefill, decode)
@@ -114,10 +114,7 @@ func fillPacks(a *Analysis, t *Table) error {
 }
 
 func fillBreakEven(a *Analysis, t *Table) error {
-	for _, c := range a.Configs {
-		if c.DecodeMode == "uncached" { // see serves
-			continue
-		}
+	for _, c := range a.serving() {
 		all, err := a.BreakEvens(c)
 		if err != nil {
 			return err

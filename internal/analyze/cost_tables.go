@@ -168,10 +168,7 @@ func (p Price) kind() string {
 // everyPrice calls f for each configuration at its own price and in the
 // scenario, with what econ takes of both.
 func (a *Analysis) everyPrice(f func(c *Config, p Price, prefill, decode econ.Phase, at econ.Prices) error) error {
-	for _, c := range a.Configs {
-		if c.DecodeMode == "uncached" { // see serves
-			continue
-		}
+	for _, c := range a.serving() {
 		prefill, decode := a.billable(c.Prefill, c.Decode)
 		for _, x := range c.Costs {
 			if err := f(c, x.Price, prefill.phase(), decode.phase(), a.at(x.Price)); err != nil {

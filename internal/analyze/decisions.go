@@ -45,10 +45,7 @@ type valueOf func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err 
 func perConfig(of valueOf) func(*Analysis) ([]candidate, error) {
 	return func(a *Analysis) ([]candidate, error) {
 		var out []candidate
-		for _, c := range a.Configs {
-			if c.DecodeMode == "uncached" {
-				continue
-			}
+		for _, c := range a.serving() {
 			v, known, ok, err := of(a, c)
 			if err != nil {
 				return nil, err
@@ -124,7 +121,7 @@ func requestCost(r econ.Request) valueOf {
 		return float64(r.PromptTokens) / 1e6, float64(r.GenTokens) / 1e6
 	})
 	return func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
-		if !a.serves(c, r) {
+		if !a.fits(c, r.PromptTokens+r.GenTokens) {
 			return v, false, false, nil
 		}
 		return cost(a, c)
@@ -302,7 +299,7 @@ func useCases(a *Analysis) []useCase {
 // firstToken estimates the prefill of 1,024 tokens from the longest prompt of
 // each configuration whose model has positions for them and a token more.
 var firstToken = perConfig(func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error) {
-	if !a.serves(c, econ.Request{PromptTokens: 1024, GenTokens: 1}) {
+	if !a.fits(c, 1024+1) {
 		return v, false, false, nil
 	}
 	longest := c.Groups[0]

@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,10 +37,10 @@ func Systems(own *Run, base string, others []*Run, opts Options) (*analyze.Table
 	}
 	t := &analyze.Table{Name: SystemsTable, Title: "Side by side with " + base, Columns: systemColumns(base), Notes: result.Footnotes()}
 	for _, g := range first.groups {
-		t.Add(append(first.cells(g, g), make([]any, 8)...)...)
+		t.Add(append(first.cells(g, g), nil, nil, nil, nil, nil, nil, nil, nil)...)
 		for _, s := range sides[1:] {
-			if with := s.find(g, false); with != nil && result.has(s, g) {
-				t.Add(append(s.cells(g, with), result.ratios(s, g)...)...)
+			if ratios := result.ratios(s, g); ratios != nil {
+				t.Add(append(s.cells(g, s.find(g, false)), ratios...)...)
 			}
 		}
 	}
@@ -86,28 +85,23 @@ func (s *Side) cells(base, g *analyze.Group) []any {
 	return []any{base.Model, base.Scenario, base.Variant(), s.Name, g.Backend, len(g.Rows), g.Prefill.TokPerS(), g.Decode.TokPerS(), usd, price, g.Prefill.JPerTok(), g.Decode.JPerTok()}
 }
 
-// has reports whether a side was compared with the base in a cell.
-func (r *Result) has(s *Side, g *analyze.Group) bool {
-	return slices.ContainsFunc(r.Rows, func(row Row) bool { return row.of(s, g) })
-}
-
 // of reports whether a row is of a side and of a cell of the base.
 func (r *Row) of(s *Side, g *analyze.Group) bool {
 	return r.With == s.Label() && r.Model == g.Model && r.Scenario == g.Scenario && r.Variant == g.Variant() &&
 		(r.Backend == g.Backend || strings.HasPrefix(r.Backend, g.Backend+" > "))
 }
 
-// ratios are what the tests say about a side in a cell: of prefill, then decode.
+// ratios are what the tests say about a side in a cell: of prefill, then decode,
+// which both have in every cell that was compared; nil in one that was not.
 func (r *Result) ratios(s *Side, g *analyze.Group) []any {
 	var out []any
 	for _, name := range []string{"prefill_tok_per_s", "decode_tok_per_s"} {
 		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Metric == name && row.of(s, g) })
 		if i < 0 {
-			out = append(out, nil, nil, nil, nil)
-			continue
+			return nil
 		}
 		row := &r.Rows[i]
-		out = append(out, row.Ratio, row.CILo, row.CIHi, cmp.Or(row.Verdict, row.Why))
+		out = append(out, row.Ratio, row.CILo, row.CIHi, row.Verdict)
 	}
 	return out
 }
