@@ -17,7 +17,7 @@ func capacityTables() []definition {
 			columns: append(configColumns(), col("decode_tok_s", "decode", "tok/s"), col("prefill_tok_s", "prefill", "tok/s"),
 				col("s_per_request", "request", "s"), col("req_per_s", "a worker", "req/s")),
 			fill: func(a *Analysis, t *Table) error {
-				for _, c := range a.Configs {
+				for _, c := range a.serving() {
 					s, err := requestMix.Seconds(c.Prefill.phase(), c.Decode.phase())
 					if err != nil {
 						return err

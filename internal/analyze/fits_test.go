@@ -44,7 +44,7 @@ func TestRequestsThatCannotBeServed(t *testing.T) {
 			t.Errorf("%s, %d+%d tokens: served by %v, want %v", p.Name, p.PromptTokens, p.GenTokens, got, want)
 		}
 	}
-	for _, name := range []string{"tables/request_cost", "tables/workers", "tables/tco"} {
+	for _, name := range []string{"tables/capacity", "tables/request_cost", "tables/workers", "tables/tco"} {
 		table := tableNamed(t, a, name)
 		for _, row := range table.Rows {
 			if row[place(table, "backend")] == "again" {

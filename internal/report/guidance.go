@@ -205,26 +205,28 @@ func (w *author) decisionTree() []string {
 }
 
 func (w *author) fastEnough() string {
-	rows := cached(w.rows("tables/capacity"))
+	rows := w.rows("tables/capacity")
 	if len(rows) == 0 {
 		return notTestable(w.needs("tables/capacity"))
 	}
 	fast := map[string]bool{}
 	var names []string
 	measured, fastest, fastestS := 0, "", math.Inf(1)
-	for _, e := range rows {
-		s, ok := w.requestS(e.config())
-		if ok {
-			measured++
-		} else if s, ok = e.number("s_per_request"); !ok {
+	for _, c := range w.a.Configs {
+		if c.DecodeMode == "uncached" {
 			continue
 		}
+		name := c.ConfigKey.String()
+		s, known := requestS(c)
+		if known {
+			measured++
+		}
 		if s < fastestS {
-			fastest, fastestS = e.config(), s
+			fastest, fastestS = name, s
 		}
 		if s <= latencyLimitS {
-			fast[e.config()] = true
-			names = append(names, e.config())
+			fast[name] = true
+			names = append(names, name)
 		}
 	}
 	basis := fmt.Sprintf(" (such requests were measured on %d of %d; of the others it is by the rates of other scenarios)", measured, len(rows))
@@ -245,20 +247,17 @@ func (w *author) fastEnough() string {
 	return out
 }
 
-// requestS returns the seconds that a request of 256+128 tokens took a
-// configuration, of one sequence; ok is false where no such scenario was measured.
-func (w *author) requestS(config string) (s float64, ok bool) {
-	for _, c := range w.a.Configs {
-		if c.ConfigKey.String() != config {
-			continue
-		}
-		for _, g := range c.Groups {
-			if g.PromptTokens == 256 && g.GenTokens == 128 {
-				return (g.PrefillMs.Mean + g.DecodeMs.Mean) / 1000, true
-			}
+// requestS returns the seconds from a request of 256+128 tokens to its last token:
+// those of the scenario that is just that, or else by the rates of the others. In
+// a batch every sequence waits for the steps of all.
+func requestS(c *analyze.Config) (s float64, measured bool) {
+	const prompt, gen = 256, 128
+	for _, g := range c.Groups {
+		if g.PromptTokens == prompt && g.GenTokens == gen {
+			return (g.PrefillMs.Mean + g.DecodeMs.Mean) / 1000, true
 		}
 	}
-	return 0, false
+	return float64(max(1, c.Batch)) * (prompt*c.Prefill.SPerTok.Value + gen*c.Decode.SPerTok.Value), false
 }
 
 func (w *author) longEnough() string {
