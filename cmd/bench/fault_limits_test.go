@@ -37,14 +37,15 @@ func memoryGroup(t *testing.T, bytes int) (procs string) {
 	return filepath.Join(name, "cgroup.procs")
 }
 
-// contexts is a matrix whose worker makes a second context after two rows.
+// contexts is a matrix whose worker makes a second context after two rows. That
+// one takes 100 MB, far more than anything else needs by then.
 const contexts = `
 name: contexts
 repetitions: 1
-models: [{name: m, synth: tiny-gpt2}]
+models: [{name: m, synth: tiny-llama}]
 backends: [{name: cpu, device: cpu, threads: 1, warmup: 0}]
 kv_types: [f16, f32]
-scenarios: [{name: short, prompt_tokens: 32, gen_tokens: 4}, {name: long, prompt_tokens: 32, gen_tokens: 900}]
+scenarios: [{name: short, prompt_tokens: 32, gen_tokens: 4}, {name: long, prompt_tokens: 600, gen_tokens: 4}]
 energy: {windows: 0, idle_s: 0, roofline: false}
 `
 
@@ -65,7 +66,7 @@ func memoryOf(t *testing.T, pid int) uint64 {
 
 // Memory that a worker asks for and does not get costs the cells that need it.
 func TestFaultNoMemory(t *testing.T) {
-	promise.Of(t, "no memory for a context", "RLIMIT_DATA of a worker 1 MB above what it has, in the middle of a row, before it makes another context",
+	promise.Of(t, "no memory for a context", "RLIMIT_DATA of a worker 16 MB above what it has, in the middle of a row, before it makes another context",
 		"the row is kept; error rows of kind memory say what was asked for; with memory again --resume completes the run")
 	dir := workspace(t)
 	write(t, filepath.Join(dir, "contexts.yaml"), []byte(contexts))
@@ -73,13 +74,13 @@ func TestFaultNoMemory(t *testing.T) {
 	p := start(t, dir, "-matrix", "contexts.yaml", "-o", "out", "--no-kv")
 	out := filepath.Join(dir, "out")
 	worker, before := p.freeze(out, 1)
-	limit(t, worker, unix.RLIMIT_DATA, memoryOf(t, worker)+1<<20)
+	limit(t, worker, unix.RLIMIT_DATA, memoryOf(t, worker)+16<<20)
 	send(t, worker, syscall.SIGCONT)
-	p.end(1, "rows failed", "no memory for")
+	p.end(1, "rows failed", "no memory to")
 	all := rows(t, out)
 	at := errorRows(all)
 	for _, i := range at {
-		if e := all[i].Error; e.Kind != "memory" || !strings.Contains(e.Message, "no memory for a context of 932 positions") || !strings.Contains(e.Message, "attempted to allocate") || all[i].KVTypeK != "f32" {
+		if e := all[i].Error; e.Kind != "memory" || !strings.Contains(e.Message, "no memory to create a context of 604 positions") || !strings.Contains(e.Message, "attempted to allocate") || all[i].KVTypeK != "f32" {
 			t.Errorf("not told as a want of memory: %+v", e)
 		}
 	}

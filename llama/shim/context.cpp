@@ -74,18 +74,13 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
             cp.samplers = samplers.data();
             cp.n_samplers = samplers.size();
         }
-        out->ctx = llama_init_from_model(model->model, cp);
-        std::string what = "a context of " + std::to_string(p->n_ctx) + " positions";
+        std::string deed = "create a context of " + std::to_string(p->n_ctx) + " positions";
         if (p->n_seq > 1) {
-            what += " for each of " + std::to_string(p->n_seq) + " sequences";
+            deed += " for each of " + std::to_string(p->n_seq) + " sequences";
         }
-        if (!out->ctx && pb::told_of_no_memory()) {
-            const bool on_gpu = llama_model_n_devices(model->model) > 0;
-            throw pb::failure{PB_MEMORY, "no memory for " + what + pb::free_on(on_gpu ? llama_model_get_device(model->model, 0) : nullptr)};
-        }
-        if (!out->ctx) {
-            throw pb::failure{PB_ENGINE, "cannot create " + what};
-        }
+        const bool on_gpu = llama_model_n_devices(model->model) > 0;
+        out->ctx = pb::made(deed, on_gpu ? llama_model_get_device(model->model, 0) : nullptr,
+                            [&] { return llama_init_from_model(model->model, cp); });
         out->n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model->model));
         return out.release();
     });

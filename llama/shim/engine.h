@@ -65,6 +65,26 @@ void check_decode(int rc);
 // engine says of main memory is its size.
 std::string free_on(ggml_backend_dev_t device);
 
+// Returns what make returns. If that is NULL, or an allocation fails in it, it
+// throws "no memory to <deed>" or "cannot <deed>".
+template <typename F> auto made(const std::string &deed, ggml_backend_dev_t device, F make) {
+    decltype(make()) out = nullptr;
+    try {
+        out = make();
+    } catch (const assertion &) {
+        if (!told_of_no_memory()) {
+            throw;
+        }
+    }
+    if (!out && told_of_no_memory()) {
+        throw failure{PB_MEMORY, "no memory to " + deed + free_on(device)};
+    }
+    if (!out) {
+        throw failure{PB_ENGINE, "cannot " + deed};
+    }
+    return out;
+}
+
 // What the weights cost a token: bytes read, and elements of the matrices that
 // are multiplied with, in the layers and at the output. All 0 when the tensors
 // do not tell, because a token does not pass through each of them once.

@@ -26,7 +26,7 @@ void install_hooks();
 void fail(pb_error *err, pb_code code, const std::string &text);
 
 // Whether the engine's last warnings and errors tell of an allocation that
-// failed: it returns no more than NULL.
+// failed. It then returns NULL or stops on an assertion.
 bool told_of_no_memory();
 
 // Forgets the lines of this thread; each guarded call starts with none.

@@ -63,16 +63,13 @@ pb_model *pb_model_load(const pb_model_params *p, pb_error *err) {
             mp.progress_callback_user_data = &state;
         }
         auto out = std::make_unique<pb_model>();
-        out->model = llama_model_load_from_file(p->path, mp);
-        if (state.stopped) {
-            throw pb::failure{PB_ABORTED, std::string("loading ") + p->path + " was stopped"};
-        }
-        if (!out->model && pb::told_of_no_memory()) {
-            throw pb::failure{PB_MEMORY, std::string("no memory to load ") + p->path + pb::free_on(devices[0])};
-        }
-        if (!out->model) {
-            throw pb::failure{PB_ENGINE, std::string("cannot load ") + p->path};
-        }
+        out->model = pb::made(std::string("load ") + p->path, devices[0], [&] {
+            llama_model *model = llama_model_load_from_file(p->path, mp);
+            if (state.stopped) {
+                throw pb::failure{PB_ABORTED, std::string("loading ") + p->path + " was stopped"};
+            }
+            return model;
+        });
         if (!llama_model_has_decoder(out->model) || llama_model_has_encoder(out->model)) {
             throw pb::failure{PB_BAD_INPUT, std::string(p->path) + " is not a decoder-only model"};
         }
