@@ -101,7 +101,7 @@ func (h *handle) open(op string, m *Model, p ContextParams) error {
 	cp := C.pb_context_params{
 		n_ctx: C.int(p.NCtx), n_seq: C.int(p.Sequences), unified: C.bool(p.Unified),
 		n_batch: C.int(p.NBatch), n_ubatch: C.int(p.NUbatch), threads: C.int(p.Threads),
-		flash_attn: C.int(p.FlashAttn), type_k: typeK, type_v: typeV, graph_argmax: C.bool(!p.HostArgmax),
+		flash_attn: C.int(p.FlashAttn), type_k: typeK, type_v: typeV, graph_argmax: C.bool(!p.HostArgmax), split_argmax: C.bool(p.SplitArgmax),
 	}
 	h.c, h.model, h.params = C.pb_context_new(m.c, &cp, &h.cerr), m, p
 	if h.c == nil {

@@ -242,9 +242,10 @@ func margin(logits []float32) (gap, scale float64) {
 }
 
 func TestGraphArgmaxIsHostArgmax(t *testing.T) {
-	for _, arch := range tinyArchs {
+	for i := range 2 * len(tinyArchs) {
+		arch := tinyArchs[i/2]
 		m := tinyModel(t, arch)
-		graph := newContext(t, m, ContextParams{NCtx: 128})
+		graph := newContext(t, m, ContextParams{NCtx: 128, SplitArgmax: i%2 == 1})
 		host := newContext(t, m, ContextParams{NCtx: 128, HostArgmax: true})
 		// Feeding varied tokens, whatever the model answers, asks it a new
 		// question each time; random weights left to themselves soon repeat.

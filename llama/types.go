@@ -82,6 +82,9 @@ type ContextParams struct {
 	// HostArgmax copies the logits to the host at every step and chooses the
 	// token there, which is what makes Logits available.
 	HostArgmax bool
+	// SplitArgmax has the choice on the device made in two passes: among the
+	// tokens of each part of the vocabulary, then among what they chose.
+	SplitArgmax bool
 
 	Sequences int // evaluated together, 1 to MaxSequences; 0 for 1. NewContext takes no more
 	// Unified puts the cells of all sequences into one buffer, where each

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -40,7 +41,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	threads := fs.Int("threads", 0, "CPU threads (default: physical cores, or 1 with everything on a GPU)")
 	ubatch := fs.Int("ubatch", 0, "most tokens computed at once (default: 512)")
 	flash := fs.String("flash-attn", "on", "on, off or auto")
-	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph or host")
+	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph, graph-split (there in two passes) or host")
 	batch := fs.Int("batch", 1, "sequences evaluated together, each with a prompt of its own; times are of all")
 	unified := fs.Bool("kv-unified", false, "one buffer for the cells of all sequences instead of one each")
 	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
@@ -52,8 +53,8 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if *model == "" || fs.NArg() > 0 || *reps < 1 || *warmup < 0 || *prompt < 1 || *gen < 0 || *batch < 1 {
 		return usagef("need --model FILE and positive counts; see bench probe --help")
 	}
-	if *argmax != "graph" && *argmax != "host" {
-		return usagef("--argmax %s: need graph or host", *argmax)
+	if !slices.Contains([]string{"graph", "graph-split", "host"}, *argmax) {
+		return usagef("--argmax %s: need graph, graph-split or host", *argmax)
 	}
 	engine, err := engineOn(*device, *model)
 	if err != nil {

@@ -89,7 +89,7 @@ func (r *reader) backend(n ast.Node, kvTypes []KVType) Backend {
 		NUbatch:   t.int("n_ubatch", 0, maxTokens, 0),
 		FlashAttn: t.choice("flash_attn", "auto", "on", "off"),
 		Mmap:      t.bool("mmap", true),
-		Argmax:    t.choice("argmax", "graph", "host"),
+		Argmax:    t.choice("argmax", "graph", "graph-split", "host"),
 		KVUnified: *t.bool("kv_unified", false),
 		Env:       t.env("env"),
 	}

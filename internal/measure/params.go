@@ -55,16 +55,17 @@ func contextParams(spec wire.ContextSpec, e wire.Engine) (llama.ContextParams, e
 		return llama.ContextParams{}, fmt.Errorf("batch is %d, want 1 or more: %w", spec.Batch, llama.ErrBadInput)
 	}
 	return llama.ContextParams{
-		NCtx:       spec.NCtx,
-		NBatch:     e.NBatch,
-		NUbatch:    e.NUbatch,
-		Threads:    threads(e),
-		FlashAttn:  fa,
-		TypeK:      spec.TypeK,
-		TypeV:      spec.TypeV,
-		HostArgmax: e.Argmax == "host",
-		Sequences:  spec.Batch,
-		Unified:    e.KVUnified && spec.Batch > 1,
+		NCtx:        spec.NCtx,
+		NBatch:      e.NBatch,
+		NUbatch:     e.NUbatch,
+		Threads:     threads(e),
+		FlashAttn:   fa,
+		TypeK:       spec.TypeK,
+		TypeV:       spec.TypeV,
+		HostArgmax:  e.Argmax == "host",
+		SplitArgmax: e.Argmax == "graph-split",
+		Sequences:   spec.Batch,
+		Unified:     e.KVUnified && spec.Batch > 1,
 	}, nil
 }
 

@@ -49,7 +49,7 @@ type Engine struct {
 	NUbatch   int    `json:"n_ubatch"`   // 0 for the engine's default, 512
 	FlashAttn string `json:"flash_attn"` // "on", "off" or "auto"
 	Mmap      bool   `json:"mmap"`
-	Argmax    string `json:"argmax"`               // "graph" (default) or "host", where the greedy token is chosen
+	Argmax    string `json:"argmax"`               // "graph" (default), "graph-split" or "host", where the greedy token is chosen
 	KVUnified bool   `json:"kv_unified,omitempty"` // one buffer for the cells of all sequences, instead of one each
 }
 

@@ -67,7 +67,7 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
         cp.type_v = type_by_name(p->type_v);
         cp.no_perf = true;
         if (p->graph_argmax) {
-            out->chains = pb::greedy_in_graph(p->n_seq);
+            out->chains = pb::greedy_in_graph(p->n_seq, p->split_argmax);
             for (const auto &chain : out->chains) {
                 samplers.push_back({static_cast<llama_seq_id>(samplers.size()), chain.get()});
             }

@@ -54,8 +54,8 @@ namespace pb {
 int32_t argmax(const float *x, int64_t n);
 
 // Chains, one for each of n sequences, that put the greedy choice into the
-// compute graph and keep the logits on the device.
-std::vector<std::unique_ptr<llama_sampler, sampler_free>> greedy_in_graph(int n);
+// compute graph, split or in one pass, and keep the logits on the device.
+std::vector<std::unique_ptr<llama_sampler, sampler_free>> greedy_in_graph(int n, bool split);
 
 // Throws what a return value of llama_decode says, unless it is success.
 void check_decode(int rc);

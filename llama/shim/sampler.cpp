@@ -9,6 +9,10 @@
 // The engine calls the sampler of each sequence for its row of the logits. Those
 // of a context with several share one argmax over all rows, so that a GPU runs
 // one kernel for a step instead of one after the other for each sequence.
+//
+// The engine's argmax on a GPU has one block of threads for a row, and so one of
+// its many processors. The split choice looks for the largest in each of many
+// parts of a row, and then for the part that has the largest of these.
 
 #include "engine.h"
 
@@ -54,6 +58,7 @@ struct all_rows {
 };
 
 struct greedy {
+    bool split = false;
     bool on_cpu = false;
     std::shared_ptr<all_rows> shared; // with the samplers of the other sequences; none for one alone
 };
@@ -95,7 +100,35 @@ ggml_tensor *unpadded(ggml_tensor *logits) {
     return logits;
 }
 
+// Into how many parts of equal size a row of n is split: the most that are no
+// more than what each then has. 1 for a prime number.
+int64_t parts_of(int64_t n) {
+    int64_t parts = 1;
+    for (int64_t k = 2; k * k <= n; k++) {
+        if (n % k == 0) {
+            parts = k;
+        }
+    }
+    return parts;
+}
+
+// The index of the largest of each row, in two passes. Floats hold every index
+// of less than 2^24 exactly, and the engine adds no others.
+ggml_tensor *split_argmax(ggml_context *ctx, ggml_tensor *logits) {
+    const int64_t n = logits->ne[0], rows = logits->ne[1], parts = parts_of(n), size = n / parts;
+    ggml_tensor *in_part = ggml_argmax(ctx, ggml_reshape_2d(ctx, logits, size, parts * rows));
+    ggml_tensor *largest = ggml_get_rows(ctx, ggml_reshape_3d(ctx, logits, 1, size, parts * rows), ggml_reshape_2d(ctx, in_part, 1, parts * rows));
+    ggml_tensor *part = ggml_argmax(ctx, ggml_reshape_2d(ctx, largest, parts, rows));
+    ggml_tensor *of_it = ggml_get_rows(ctx, ggml_reshape_3d(ctx, in_part, 1, parts, rows), ggml_reshape_2d(ctx, part, 1, rows));
+    ggml_tensor *before = ggml_scale(ctx, ggml_cast(ctx, part, GGML_TYPE_F32), static_cast<float>(size));
+    ggml_tensor *index = ggml_add(ctx, before, ggml_cast(ctx, ggml_reshape_1d(ctx, of_it, rows), GGML_TYPE_F32));
+    return ggml_cast(ctx, index, GGML_TYPE_I32);
+}
+
 ggml_tensor *argmax_of(const greedy &g, ggml_context *ctx, ggml_tensor *logits) {
+    if (g.split && logits->ne[0] < 1 << 24) {
+        return split_argmax(ctx, logits);
+    }
     if (!g.on_cpu) {
         return ggml_argmax(ctx, logits);
     }
@@ -162,8 +195,9 @@ llama_sampler *make(const greedy &state) {
 
 } // namespace
 
-std::vector<std::unique_ptr<llama_sampler, sampler_free>> pb::greedy_in_graph(int n) {
+std::vector<std::unique_ptr<llama_sampler, sampler_free>> pb::greedy_in_graph(int n, bool split) {
     greedy state;
+    state.split = split;
     if (n > 1) {
         state.shared = std::make_shared<all_rows>();
     }

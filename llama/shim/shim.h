@@ -106,6 +106,7 @@ typedef struct {
     const char *type_k;  /* ggml type names */
     const char *type_v;
     bool graph_argmax;   /* the greedy token is chosen on the device; logits stay there */
+    bool split_argmax;   /* in two passes, if in the graph */
 } pb_context_params;
 
 pb_context *pb_context_new(pb_model *model, const pb_context_params *params, pb_error *err);
