@@ -83,7 +83,7 @@ func (a *Analysis) operatingPoint(g *Group) (OperatingPoint, error) {
 	}
 	p.Roofline = a.Rooflines[i]
 	info := a.info(g.Model)
-	if info == nil || info.BodyParams < 1 || info.HeadParams < 1 {
+	if info == nil || !dense(info) {
 		return p, nil
 	}
 	flops, err := econ.DecodeFLOPsPerTok(denseShape(info), g.PromptTokens, g.GenTokens)
