@@ -102,11 +102,11 @@ func TestIrregularCaches(t *testing.T) {
 		matrix("ffn_gate.weight", 64, 128), matrix("ffn_up.weight", 64, 128), matrix("ffn_down.weight", 128, 64), vector("post_ffw_norm.weight", 64),
 	}, metadata{"feed_forward_length", uint32(128)}, metadata{"attention.head_count", uint32(2)}, metadata{"attention.head_count_kv", uint32(2)},
 		metadata{"attention.key_length", uint32(32)}, metadata{"attention.value_length", uint32(32)}, metadata{"attention.sliding_window", uint32(16)})
-	f32 := func(t tensor) tensor { t.f16 = false; return t }
+	f32 := func(t tensor, mean float64) tensor { t.f16, t.mean = false, mean; return t }
 	recurrent := irregular(t, "mamba", []tensor{
-		vector("attn_norm.weight", 64), matrix("ssm_in.weight", 64, 256), f32(matrix("ssm_conv1d.weight", 4, 128)), vector("ssm_conv1d.bias", 128),
+		vector("attn_norm.weight", 64), matrix("ssm_in.weight", 64, 256), f32(matrix("ssm_conv1d.weight", 4, 128), 0), vector("ssm_conv1d.bias", 128),
 		matrix("ssm_x.weight", 128, 4+2*16), matrix("ssm_dt.weight", 4, 128), vector("ssm_dt.bias", 128),
-		f32(matrix("ssm_a", 16, 128)), vector("ssm_d", 128), matrix("ssm_out.weight", 128, 64),
+		f32(matrix("ssm_a", 16, 128), -1), vector("ssm_d", 128), matrix("ssm_out.weight", 128, 64),
 	}, metadata{"feed_forward_length", uint32(0)}, metadata{"attention.head_count", uint32(0)}, metadata{"ssm.conv_kernel", uint32(4)},
 		metadata{"ssm.inner_size", uint32(128)}, metadata{"ssm.state_size", uint32(16)}, metadata{"ssm.time_step_rank", uint32(4)})
 	for want, m := range map[string]*Model{

@@ -77,6 +77,9 @@ func (r *reader) model(n ast.Node) Model {
 	if t.values != nil && t.values["path"] == nil && t.values["synth"] == nil {
 		r.errorf(t.at, `a model has neither "path" (a GGUF file) nor "synth" (a shape to make one of)`)
 	}
+	if m.Synth == "" {
+		m.Type = ""
+	}
 	if t.values["type"] != nil && t.values["synth"] == nil {
 		t.errorf("type", `is of the weights made for "synth", which is missing; a GGUF file has a type of its own`)
 	}
