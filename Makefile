@@ -27,8 +27,9 @@ help: ## this text
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  CUDA_ARCH=90 make cuda     build for one GPU architecture instead of this host's"
-	@echo "  PORTABLE=1 make cpu        build every CPU variant instead of this host's"
+	@echo "  CUDA_ARCH=90 make cuda           build for one GPU architecture instead of this host's"
+	@echo "  FA_QUANTS=q8_0-f16 make cuda     with CUDA kernels for these types of a K and V cache, too"
+	@echo "  PORTABLE=1 make cpu              build every CPU variant instead of this host's"
 
 .PHONY: cpu
 cpu: $(LIBS)/.cpu bench ## build ./bench for the CPU
@@ -142,7 +143,8 @@ $(LIBS)/.cuda: $(ENGINE_SOURCES)
 	@$(MAKE) --no-print-directory bootstrap
 	$(CMAKE) -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=$(or $(CUDA_ARCH),native) \
 		-DCMAKE_CUDA_COMPILER_LAUNCHER=$$(command -v ccache) \
-		-DCMAKE_CUDA_COMPILER=$$(scripts/check-cuda.sh)
+		-DCMAKE_CUDA_COMPILER=$$(scripts/check-cuda.sh) \
+		-DGGML_CUDA_FA_QUANTS="q4_0-q4_0;q8_0-q8_0;f16-f16;bf16-bf16$(FA_QUANTS:%=;%)"
 	cmake --build $(BUILD) --parallel --target phasebench_shim
 	@touch $@ $(LIBS)/.cpu
 

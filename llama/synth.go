@@ -19,6 +19,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"unsafe"
 )
 
@@ -37,6 +39,10 @@ const (
 // trained weights. Norms scatter around 1, biases and the last norm around 0.
 // The same arguments give the same bytes, on any machine.
 //
+// With opt.Type the file is then quantized by the engine's own quantizer, which
+// chooses the type of each tensor; it keeps another beside it meanwhile, with the
+// weights in F16.
+//
 // The file appears under its name only when it is complete. A file that is
 // already there is kept if it is the one asked for; any other is an error that
 // wraps fs.ErrExist, unless opt.Force is set. A canceled ctx removes what was
@@ -51,25 +57,43 @@ func Synth(ctx context.Context, archName, out string, opt SynthOptions) (SynthRe
 	if layers < 1 || layers > maxSynthLayers {
 		return SynthResult{}, refuse(op, fmt.Sprintf("%d layers; give 1 to %d", layers, maxSynthLayers))
 	}
+	if opt.Type = cmp.Or(opt.Type, "f16"); !slices.Contains(SynthTypes(), opt.Type) {
+		return SynthResult{}, refuse(op, fmt.Sprintf("no type of weights is called %q; known are %s", opt.Type, strings.Join(SynthTypes(), ", ")))
+	}
 	tensors := arch.tensors(layers)
-	header, err := synthHeader(op, arch, tensors, layers, opt)
+	metadata := arch.metadata(layers, opt.Seed)
+	if opt.Type != "f16" {
+		metadata = append(metadata, quantizedMetadata(opt.Type)...)
+	}
+	h, err := newHeader(op, filepath.Join(opt.VocabDir, arch.vocabFile), arch.pre, arch.vocab, metadata, tensors)
 	if err != nil {
 		return SynthResult{}, err
 	}
+	defer h.close()
 	r := SynthResult{
 		Path:    out,
-		Bytes:   int64(len(header)) + arch.WeightBytes(layers),
+		Bytes:   int64(len(h.bytes)) + arch.WeightBytes(layers),
 		Params:  arch.Params(layers),
 		Tensors: len(tensors),
 	}
+	fill := func(f *os.File) error {
+		w := &synthWriter{ctx: ctx, file: f, total: r.Bytes, progress: opt.Progress}
+		return w.all(h.bytes, tensors, opt.Seed)
+	}
+	holds := func() (bool, error) { return holds(out, h.bytes, r.Bytes) }
+	if opt.Type != "f16" {
+		inF16 := fill
+		fill = func(f *os.File) error { return quantized(ctx, op, f, opt.Type, inF16) }
+		holds = func() (bool, error) { return h.quantizedAt(op, out) }
+	}
 	if !opt.Force {
-		r.Reused, err = holds(out, header, r.Bytes)
+		r.Reused, err = holds()
 	}
 	if err == nil && !r.Reused {
-		err = replaceFile(out, func(f *os.File) error {
-			w := &synthWriter{ctx: ctx, file: f, total: r.Bytes, progress: opt.Progress}
-			return w.all(header, tensors, opt.Seed)
-		})
+		err = replaceFile(out, fill)
+	}
+	if err == nil && opt.Type != "f16" {
+		err = r.describe(op, opt.Type)
 	}
 	if err != nil {
 		return SynthResult{}, fmt.Errorf("llama: %s: %w", op, err)
@@ -100,9 +124,13 @@ func holds(path string, header []byte, size int64) (bool, error) {
 		}
 	}
 	if !bytes.Equal(start, header) {
-		return false, fmt.Errorf("%s: %w and holds something else: remove it, or use --force", path, fs.ErrExist)
+		return false, somethingElse(path)
 	}
 	return true, nil
+}
+
+func somethingElse(path string) error {
+	return fmt.Errorf("%s: %w and holds something else: remove it, or use --force", path, fs.ErrExist)
 }
 
 // replaceFile puts what fill writes at path, whole or not at all.
@@ -196,36 +224,45 @@ func (w *synthWriter) scale(std float64) {
 	C.pb_to_f16((*C.float)(&scaled[0]), (*C.uint16_t)(&w.table[0]), C.int64_t(len(scaled)))
 }
 
-// synthHeader is all of the file before the tensors' data.
-func synthHeader(op string, arch SynthArch, tensors []tensor, layers int, opt SynthOptions) ([]byte, error) {
-	vocab := filepath.Join(opt.VocabDir, arch.vocabFile)
-	if _, err := os.Stat(vocab); err != nil {
+// header is all of a file before the tensors' data.
+type header struct {
+	c     *C.pb_gguf
+	bytes []byte
+}
+
+// newHeader makes the header of a file with the tokenizer of another, which is
+// padded to so many tokens, and the pre-tokenizer pre unless that is empty.
+func newHeader(op, vocabFile, pre string, vocab int64, list []metadata, tensors []tensor) (*header, error) {
+	if _, err := os.Stat(vocabFile); err != nil {
 		return nil, refuse(op, err.Error()+": this tokenizer is part of llama.cpp's source, see scripts/fetch-llama.sh")
 	}
-	cvocab := C.CString(vocab)
+	cvocab := C.CString(vocabFile)
 	defer C.free(unsafe.Pointer(cvocab))
-	cpre := C.CString(arch.pre)
+	cpre := C.CString(pre)
 	defer C.free(unsafe.Pointer(cpre))
 
 	var cerr C.pb_error
-	g := C.pb_gguf_new(cvocab, cpre, C.int64_t(arch.vocab), &cerr)
-	if g == nil {
-		return nil, fromC(op+" with "+vocab, &cerr)
+	h := &header{c: C.pb_gguf_new(cvocab, cpre, C.int64_t(vocab), &cerr)}
+	if h.c == nil {
+		return nil, fromC(op+" with "+vocabFile, &cerr)
 	}
-	defer C.pb_gguf_free(g)
-	for _, m := range arch.metadata(layers, opt.Seed) {
-		setMetadata(g, m)
+	for _, m := range list {
+		setMetadata(h.c, m)
 	}
 	for _, t := range tensors {
-		addTensor(g, t)
+		addTensor(h.c, t)
 	}
 	var size C.size_t
-	header := C.pb_gguf_header(g, &size, &cerr)
-	if header == nil {
+	bytes := C.pb_gguf_header(h.c, &size, &cerr)
+	if bytes == nil {
+		h.close()
 		return nil, fromC(op, &cerr)
 	}
-	return C.GoBytes(header, C.int(size)), nil
+	h.bytes = C.GoBytes(bytes, C.int(size))
+	return h, nil
 }
+
+func (h *header) close() { C.pb_gguf_free(h.c) }
 
 func setMetadata(g *C.pb_gguf, m metadata) {
 	key := C.CString(m.key)

@@ -76,12 +76,20 @@ func SynthArchs() []SynthArch {
 type SynthOptions struct {
 	Layers   int    // 1 to 512 transformer blocks; 0 for the published number
 	Seed     int64  // any value; another seed gives other weights
+	Type     string // of the matrices, one of SynthTypes; "" for "f16"
 	VocabDir string // folder with llama.cpp's ggml-vocab-*.gguf files
 	Force    bool   // replace a file that is already there, whatever it holds
 
 	// Progress, if not nil, is called now and then with the bytes written so
-	// far and those of the whole file.
+	// far and those of the whole file, before it is quantized.
 	Progress func(done, total int64)
+}
+
+// SynthTypes lists the types that Synth can give the matrices of a model: "f16",
+// and those of the engine's quantizer that need no importance matrix, by the
+// names of its tool.
+func SynthTypes() []string {
+	return []string{"f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "q3_k_m", "q2_k"}
 }
 
 // SynthResult describes a synthetic model file.
@@ -91,6 +99,20 @@ type SynthResult struct {
 	Params  int64 // see SynthArch.Params
 	Tensors int   // tensors in the file
 	Reused  bool  // the very file asked for was there already
+
+	// Types are those that the quantizer gave to the tensors, in order of
+	// appearance; nil for "f16".
+	Types []SynthTensors
+}
+
+// SynthTensors are the tensors of a file that have one type.
+type SynthTensors struct {
+	Type    string // ggml type name
+	Tensors int
+	Bytes   int64
+	// Fallback is how many of them were to have another type, whose blocks do
+	// not divide their rows.
+	Fallback int
 }
 
 func synthArch(name string) (SynthArch, error) {

@@ -162,6 +162,16 @@ func TestSynthExistingFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("truncated", SynthOptions{Seed: 2}, false, fs.ErrExist)
+
+	check("quantized", SynthOptions{Seed: 2, Type: "q8_0", Force: true}, false, nil)
+	check("the same quantized", SynthOptions{Seed: 2, Type: "q8_0"}, true, nil)
+	check("other seed quantized", SynthOptions{Seed: 1, Type: "q8_0"}, false, fs.ErrExist)
+	check("another type", SynthOptions{Seed: 2, Type: "q4_0"}, false, fs.ErrExist)
+	check("not quantized", SynthOptions{Seed: 2}, false, fs.ErrExist)
+	if err := os.Truncate(out, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	check("quantized and truncated", SynthOptions{Seed: 2, Type: "q8_0"}, false, fs.ErrExist)
 }
 
 func TestSynthLeavesNothing(t *testing.T) {

@@ -46,6 +46,11 @@ type ModelInfo struct {
 	ReadBytes  int64 // of weights read per decoded token: all but tables that are only looked up
 	BodyParams int64 // elements of the matrices in the layers; each takes two operations per token
 	HeadParams int64 // elements of the output matrix, the embedding's if tied: likewise per token with logits
+
+	// KVIrregular says what keeps the cache from being Layers * positions *
+	// KVHeads * (HeadDimK + HeadDimV) values, e.g. "sliding-window attention";
+	// empty when it is that.
+	KVIrregular string
 }
 
 // ModelParams says how to load a model. The zero value, with a path, loads the

@@ -59,7 +59,7 @@ func TestJSON(t *testing.T) {
 		}
 		for _, p := range points {
 			want := kvBytesPerToken["tiny-gpt2"] * int64(p.Asked)
-			if p.Tokens != p.Asked || p.UsedBytes != want || p.FormulaBytes != want || p.ClearedUsedBytes != 0 || p.AllocBytes < want || !p.Exact || !p.Synthetic ||
+			if p.Tokens != p.Asked || p.UsedBytes != want || p.FormulaBytes == nil || *p.FormulaBytes != want || p.ClearedUsedBytes != 0 || p.AllocBytes < want || !*p.Exact || !p.Synthetic ||
 				p.PrefillUsedBytes != kvBytesPerToken["tiny-gpt2"]*int64(p.PrefillTokens) || p.PrefillTokens >= p.Tokens {
 				t.Errorf("want %d bytes: %+v", want, p)
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -19,8 +21,9 @@ type kvRow struct {
 	Model     string `json:"model"`
 	Synthetic bool   `json:"synthetic"`
 	wire.KVPoint
-	FormulaBytes int64 `json:"formula_bytes"` // for Tokens
-	Exact        bool  `json:"exact"`         // after prefill and at Tokens, and nothing left after clearing
+	FormulaBytes *int64 `json:"formula_bytes,omitempty"` // for Tokens; absent with Irregular
+	Exact        *bool  `json:"exact,omitempty"`         // after prefill and at Tokens, and nothing left after clearing
+	Irregular    string `json:"kv_irregular,omitempty"`  // why there is no formula
 }
 
 func kvCommand(ctx context.Context, args []string, io stdio) error {
@@ -72,30 +75,32 @@ func kvCommand(ctx context.Context, args []string, io stdio) error {
 		printKV(rows, io)
 	}
 	for _, r := range rows {
-		if !r.Exact {
+		if r.Exact != nil && !*r.Exact {
 			return failedError{}
 		}
 	}
 	return nil
 }
 
-// kvRows puts the formula beside what was found.
+// kvRows puts the formula beside what was found, where there is one.
 func kvRows(r *wire.KVReply, elem econ.ElemType) ([]kvRow, error) {
 	shape := econ.KVShape{Layers: r.Info.Layers, KVHeads: r.Info.KVHeads, HeadDimK: r.Info.HeadDimK, HeadDimV: r.Info.HeadDimV}
 	var rows []kvRow
 	for _, p := range r.Points {
-		want, err := econ.KVBytes(shape, elem, elem, 1, p.Tokens)
-		if err != nil {
-			return nil, err
+		row := kvRow{Model: r.Info.Name, Synthetic: r.Info.Synthetic, KVPoint: p, Irregular: r.Info.KVIrregular}
+		if row.Irregular == "" {
+			want, err := econ.KVBytes(shape, elem, elem, 1, p.Tokens)
+			if err != nil {
+				return nil, err
+			}
+			wantPrefill, err := econ.KVBytes(shape, elem, elem, 1, p.PrefillTokens)
+			if err != nil {
+				return nil, err
+			}
+			exact := p.UsedBytes == want && p.PrefillUsedBytes == wantPrefill && p.ClearedUsedBytes == 0
+			row.FormulaBytes, row.Exact = &want, &exact
 		}
-		wantPrefill, err := econ.KVBytes(shape, elem, elem, 1, p.PrefillTokens)
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, kvRow{
-			Model: r.Info.Name, Synthetic: r.Info.Synthetic, KVPoint: p, FormulaBytes: want,
-			Exact: p.UsedBytes == want && p.PrefillUsedBytes == wantPrefill && p.ClearedUsedBytes == 0,
-		})
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
@@ -109,20 +114,29 @@ func printKV(rows []kvRow, io stdio) {
 		numbers = append(numbers, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(numbers)
-	clamped := false
+	clamped, irregular := false, map[string]string{}
 	for _, r := range rows {
+		if r.Irregular != "" {
+			irregular[r.Model] = r.Irregular
+		}
 		tokens := fmt.Sprint(r.Tokens)
 		if r.Tokens != r.Asked {
 			tokens, clamped = fmt.Sprintf("%d*", r.Tokens), true
 		}
-		exact := "yes"
-		if !r.Exact {
-			exact = "NO"
+		formula, exact := "–", "–"
+		if r.Exact != nil {
+			formula, exact = fmt.Sprint(*r.FormulaBytes), "yes"
+			if !*r.Exact {
+				exact = "NO"
+			}
 		}
-		t.AppendRow(table.Row{r.Model, tokens, r.FormulaBytes, r.UsedBytes, r.PrefillUsedBytes, r.ClearedUsedBytes, exact, r.AllocBytes, r.AllocBytes - r.UsedBytes, r.NCtx})
+		t.AppendRow(table.Row{r.Model, tokens, formula, r.UsedBytes, r.PrefillUsedBytes, r.ClearedUsedBytes, exact, r.AllocBytes, r.AllocBytes - r.UsedBytes, r.NCtx})
 	}
 	fmt.Fprintln(io.out, t.Render())
 	if clamped {
 		fmt.Fprintln(io.out, "* fewer than asked: the model has no more positions")
+	}
+	for _, model := range slices.Sorted(maps.Keys(irregular)) {
+		fmt.Fprintf(io.out, "no formula for %s: %s\n", model, irregular[model])
 	}
 }

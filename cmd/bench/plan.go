@@ -138,12 +138,13 @@ func (g *planGroup) findFile(found models.Found) {
 		return // none of its cells is going to be looked at, or all is well
 	}
 	made := slices.ContainsFunc(found.StandIns, func(s models.StandIn) bool { return !s.There && s.Path == g.File })
-	g.Waits = slices.ContainsFunc(found.Missing, func(m matrix.Model) bool { return m.Name == g.Model })
+	missing := slices.IndexFunc(found.Missing, func(m matrix.Model) bool { return m.Name == g.Model })
+	g.Waits = missing >= 0
 	switch {
 	case made:
 		g.Problem = "random weights are made when the run starts"
 	case g.Waits:
-		g.Problem = "missing: scripts/fetch-models.sh " + g.Model + ", or --synthetic"
+		g.Problem = "missing: " + models.HowToGet(found.Missing[missing]) + ", or --synthetic"
 	default:
 		return
 	}

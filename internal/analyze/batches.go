@@ -73,17 +73,14 @@ func (a *Analysis) operatingPoint(g *Group) (OperatingPoint, error) {
 	if g.TPOTMs != nil {
 		p.TPOTMs = g.TPOTMs.P95
 	}
-	own := len(a.Rankings) > 0 && a.Rankings[0].Own
-	if i := slices.IndexFunc(g.Costs, func(x Cost) bool { return x.Own == own }); i >= 0 {
-		p.Cost = &g.Costs[i]
-	}
+	p.Cost = a.shownCost(g)
 	i := slices.IndexFunc(a.Rooflines, func(r Roofline) bool { return r.Group == g })
 	if i < 0 {
 		return p, nil
 	}
 	p.Roofline = a.Rooflines[i]
 	info := a.info(g.Model)
-	if info == nil || info.BodyParams < 1 || info.HeadParams < 1 {
+	if info == nil || !dense(info) {
 		return p, nil
 	}
 	flops, err := econ.DecodeFLOPsPerTok(denseShape(info), g.PromptTokens, g.GenTokens)
@@ -94,6 +91,24 @@ func (a *Analysis) operatingPoint(g *Group) (OperatingPoint, error) {
 	return p, err
 }
 
+// shownCost returns what a group costs at the price of the first ranking; nil
+// without one.
+func (a *Analysis) shownCost(g *Group) *Cost {
+	own := len(a.Rankings) > 0 && a.Rankings[0].Own
+	if i := slices.IndexFunc(g.Costs, func(x Cost) bool { return x.Own == own }); i >= 0 {
+		return &g.Costs[i]
+	}
+	return nil
+}
+
+// blendUSD is the price of the blend, with its energy or without.
+func (c *Cost) blendUSD(byTotal bool) float64 {
+	if byTotal {
+		return c.Blend.TotalUSD()
+	}
+	return c.Blend.InfraUSD
+}
+
 // choose finds the knee and the front of points that all have a price.
 func (b *Batches) choose() error {
 	if slices.ContainsFunc(b.Points, func(p OperatingPoint) bool { return p.Cost == nil }) {
@@ -102,10 +117,7 @@ func (b *Batches) choose() error {
 	b.ByTotal = !slices.ContainsFunc(b.Points, func(p OperatingPoint) bool { return !p.Cost.Blend.Complete() })
 	for i := range b.Points {
 		p := &b.Points[i]
-		usd := p.Cost.Blend.InfraUSD
-		if b.ByTotal {
-			usd = p.Cost.Blend.TotalUSD()
-		}
+		usd := p.Cost.blendUSD(b.ByTotal)
 		p.USDPerM = &usd
 	}
 	points := b.econ()

@@ -33,16 +33,22 @@ func (a *Analysis) Crossovers() ([]Crossover, error) {
 		}
 		if total := a.deviceBytes[m.Device]; total > 0 {
 			x.DeviceBytes = &total
-			if m.Workspace != nil {
-				longest, by, err := econ.LongestContext(econ.Budget{TotalBytes: total, WeightsBytes: *m.WeightsBytes, WorkspaceBytes: *m.Workspace}, per, 1, m.Info.CtxTrain)
-				if err != nil {
-					return err
-				}
-				x.Longest, x.LimitedBy = &longest, by
-			}
 		}
+		x.Longest, x.LimitedBy, err = a.longest(m, m.Device, per, 1)
 		out = append(out, x)
-		return nil
+		return err
 	})
 	return out, err
+}
+
+// longest returns the tokens of the longest context of each of batch sequences on
+// a device, and what ends it; nil when its memory, the weights or the work buffers
+// are not known.
+func (a *Analysis) longest(m *Model, device string, perToken int64, batch int) (*int64, econ.Limit, error) {
+	total := a.deviceBytes[device]
+	if total <= 0 || m.Workspace == nil || m.WeightsBytes == nil {
+		return nil, "", nil
+	}
+	tokens, by, err := econ.LongestContext(econ.Budget{TotalBytes: total, WeightsBytes: *m.WeightsBytes, WorkspaceBytes: *m.Workspace}, perToken, batch, m.Info.CtxTrain)
+	return &tokens, by, err
 }

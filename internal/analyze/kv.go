@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/phasebench/phasebench/econ"
@@ -130,8 +131,12 @@ func kvPerToken(info *record.ModelInfo, typeK, typeV string) (int64, error) {
 	return econ.KVBytesPerToken(shape, k, v)
 }
 
-// kvShape returns what the formulas take of a model and its cache types.
+// kvShape returns what the formulas take of a model and its cache types; an error
+// for a model whose cache is of another kind.
 func kvShape(info *record.ModelInfo, typeK, typeV string) (shape econ.KVShape, k, v econ.ElemType, err error) {
+	if info.KVIrregular != "" {
+		return shape, k, v, errors.New(info.KVIrregular + "; what was measured stands by itself")
+	}
 	if k, err = econ.ElemTypeNamed(typeK); err != nil {
 		return shape, k, v, err
 	}

@@ -57,7 +57,7 @@ func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) 
 		}
 		out.BytesPerTok = &bytes
 	}
-	if info.BodyParams > 0 && info.HeadParams > 0 {
+	if dense(info) {
 		one, err := econ.PrefillFLOPs(denseShape(info), g.PromptTokens)
 		if err != nil {
 			return out, err
@@ -73,6 +73,12 @@ func (a *Analysis) roofline(g *Group, info *record.ModelInfo) (Roofline, error) 
 	}
 	out.MFU, err = share(out.FLOPs, out.prefillS(), out.Ceiling.MatmulFlopsPerS, econ.MFU)
 	return out, err
+}
+
+// dense reports whether every token is multiplied with known weights and attends
+// to all before it.
+func dense(info *record.ModelInfo) bool {
+	return info.BodyParams > 0 && info.HeadParams > 0 && info.KVIrregular == ""
 }
 
 func denseShape(info *record.ModelInfo) econ.DenseShape {

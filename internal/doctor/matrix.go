@@ -37,7 +37,7 @@ func (s *section) group(g *runner.GroupCheck, found models.Found, host runner.Ho
 				l.Level = Warn
 			}
 		case missing:
-			l.Level, l.Seen, l.Fix = Fail, "without a model: "+g.Model.Path+" is missing", "scripts/fetch-models.sh "+g.Model.Name
+			l.Level, l.Seen, l.Fix = Fail, "without a model: "+g.Model.Path+" is missing", models.HowToGet(g.Model)
 			if g.Model.Synth != "" {
 				l.Fix += ", or --synthetic"
 			}
@@ -76,4 +76,5 @@ func cells(n int) string {
 var skipFix = map[record.SkipKind]string{
 	record.SkipMemory:    "free memory, or choose a smaller model, shorter prompts or a quantized kv type",
 	record.SkipPositions: "give the scenario fewer gen_tokens",
+	record.SkipCache:     "leave the kv type out, or do what the reason says",
 }

@@ -12,8 +12,8 @@ import (
 type Cell struct {
 	// ID is stable across runs and machines: readable names joined by dots
 	// (model, backend, kv type, scenario, batch above 1), then the first 8 hex digits of a
-	// SHA-256 of everything that defines the work (model name and synth
-	// shape, backend entry with its defaults, scenario, batch, kv types,
+	// SHA-256 of everything that defines the work (model name, synth shape
+	// and type of weights, backend entry with its defaults, scenario, batch, kv types,
 	// seed). Where the model's file lies and how often the cell is repeated
 	// are not part of it. It can be used as a file name.
 	ID       string
@@ -35,15 +35,24 @@ func (kv KVType) String() string {
 	return kv.K + "-" + kv.V
 }
 
+// quantized returns the type of the weights; "" for F16.
+func (m Model) quantized() string {
+	if m.Type == "f16" {
+		return ""
+	}
+	return m.Type
+}
+
 func (c Cell) id() string {
 	work, err := json.Marshal(struct {
 		Model, Synth string
+		Type         string `json:",omitempty"` // so that cells of F16 keep the IDs they had before there were others
 		Backend      Backend
 		Scenario     Scenario
 		Batch        int
 		KV           KVType
 		Seed         int64
-	}{c.Model.Name, c.Model.Synth, c.Backend, c.Scenario, c.Batch, c.KV, c.Seed})
+	}{c.Model.Name, c.Model.Synth, c.Model.quantized(), c.Backend, c.Scenario, c.Batch, c.KV, c.Seed})
 	if err != nil {
 		panic(err) // strings, numbers and a map of strings: cannot fail
 	}

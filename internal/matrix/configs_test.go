@@ -47,6 +47,34 @@ func TestServingMatrix(t *testing.T) {
 	}
 }
 
+func TestKVQuantMatrix(t *testing.T) {
+	s, err := Load("../../configs/kv-quant.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustPlan(t, s, Narrow{})
+	if p.Rows() != 400 { // 5 models x 2 backends x 4 types x 2 scenarios x 5 repetitions
+		t.Errorf("Rows = %d, want 400", p.Rows())
+	}
+	types, weights := map[string]int{}, map[string]int{}
+	for _, c := range p.Cells {
+		if c.Skip != "" {
+			continue
+		}
+		types[c.KV.String()]++
+		weights[c.Model.Type]++
+	}
+	// On the GPU five models, on the CPU three, in two scenarios.
+	for _, kv := range []string{"f16", "q8_0", "q4_0", "q8_0-f16"} {
+		if types[kv] != 16 {
+			t.Errorf("%d cells with a cache of %s, want 16", types[kv], kv)
+		}
+	}
+	if weights["f16"] != 32 || weights["q8_0"] != 16 || weights["q4_k_m"] != 16 {
+		t.Errorf("cells by the type of weights: %v", weights)
+	}
+}
+
 func TestDemoMatrix(t *testing.T) {
 	s, err := Load("../../configs/demo.yaml")
 	if err != nil {

@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	yes, all := true, -1
 	want := &Spec{
 		Path: "m.yaml", Hash: got.Hash, Name: "m", Seed: 42, Repetitions: 3, Launches: 1,
-		Models: []Model{{Name: "gpt2", Synth: "gpt2"}},
+		Models: []Model{{Name: "gpt2", Synth: "gpt2", Type: "f16"}},
 		Backends: []Backend{
 			{Name: "cpu", Device: "cpu", Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
 			{Name: "gpu", Device: "cuda", Graphs: &yes, GPULayers: &all, Warmup: 2, FlashAttn: "auto", Mmap: &yes, Argmax: "graph"},
@@ -55,7 +55,7 @@ repetitions: 3
 launches: 2
 pricing: p.yaml
 models:
-  - {name: gpt2, path: models/a b.gguf, synth: gpt2}
+  - {name: gpt2, path: models/a b.gguf, synth: gpt2, type: q4_k_m}
 backends:
   - name: gpu
     device: cuda
@@ -94,7 +94,7 @@ energy:
 	no, layers, watts := false, 12, 65.0
 	want := &Spec{
 		Path: "m.yaml", Hash: got.Hash, Name: "m", Seed: 7, Repetitions: 3, Launches: 2, Pricing: "p.yaml",
-		Models: []Model{{Name: "gpt2", Path: "models/a b.gguf", Synth: "gpt2"}},
+		Models: []Model{{Name: "gpt2", Path: "models/a b.gguf", Synth: "gpt2", Type: "q4_k_m"}},
 		Backends: []Backend{{
 			Name: "gpu", Device: "cuda", Graphs: &no, GPULayers: &layers, Threads: 3, NBatch: 1024, NUbatch: 256,
 			FlashAttn: "on", Mmap: &no, Argmax: "host", KVUnified: true, Env: map[string]string{"A": "1", "B": "x"},

@@ -26,7 +26,12 @@ const (
 // that are quantized last.
 var kvTypeNames = []string{"f16", "f32", "bf16", "q8_0", "q5_0", "q5_1", "q4_0", "q4_1", "iq4_nl"}
 
-func quantized(kvType string) bool { return slices.Index(kvTypeNames, kvType) >= 3 }
+// WeightTypes are the types that stand-ins can have their weights in: "f16", and
+// those that the engine's quantizer makes of it, by the names of its tool.
+var WeightTypes = []string{"f16", "bf16", "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "iq4_xs", "q3_k_m", "q2_k"}
+
+// Quantized reports whether a cache type holds blocks of small integers.
+func Quantized(kvType string) bool { return slices.Index(kvTypeNames, kvType) >= 3 }
 
 func (r *reader) spec(n ast.Node) Spec {
 	t := r.table(n, "the matrix")
@@ -68,9 +73,15 @@ func (r *reader) spec(n ast.Node) Spec {
 func (r *reader) model(n ast.Node) Model {
 	t := r.table(n, "a model")
 	t.need("name")
-	m := Model{Name: t.define("model"), Path: t.text("path"), Synth: t.name("synth")}
+	m := Model{Name: t.define("model"), Path: t.text("path"), Synth: t.name("synth"), Type: t.choice("type", WeightTypes...)}
 	if t.values != nil && t.values["path"] == nil && t.values["synth"] == nil {
 		r.errorf(t.at, `a model has neither "path" (a GGUF file) nor "synth" (a shape to make one of)`)
+	}
+	if m.Synth == "" {
+		m.Type = ""
+	}
+	if t.values["type"] != nil && t.values["synth"] == nil {
+		t.errorf("type", `is of the weights made for "synth", which is missing; a GGUF file has a type of its own`)
 	}
 	t.end()
 	return m
@@ -107,7 +118,7 @@ func (r *reader) backend(n ast.Node, kvTypes []KVType) Backend {
 		t.errorf("n_ubatch", "must not exceed n_batch, which is %d", b.NBatch)
 	}
 	if b.FlashAttn == "off" {
-		if i := slices.IndexFunc(kvTypes, func(kv KVType) bool { return quantized(kv.V) }); i >= 0 {
+		if i := slices.IndexFunc(kvTypes, func(kv KVType) bool { return Quantized(kv.V) }); i >= 0 {
 			t.errorf("flash_attn", "off cannot run kv type v: %s of this matrix; a quantized V cache needs flash attention (auto or on)", kvTypes[i].V)
 		}
 	}

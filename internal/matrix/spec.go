@@ -51,6 +51,7 @@ type Model struct {
 	Name  string
 	Path  string // GGUF file, relative to the working directory
 	Synth string // shape that `bench synth` makes in place of Path
+	Type  string // of the weights it makes, one of WeightTypes; default f16, empty without Synth
 }
 
 // Backend is one way of running the engine.

@@ -2,6 +2,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,13 +32,21 @@ func (e *MissingError) Error() string {
 	b.WriteString("model files are missing:\n")
 	synthetic := true
 	for _, m := range e.Models {
-		fmt.Fprintf(&b, "  %s: %s; get it by: scripts/fetch-models.sh %s\n", m.Name, m.Path, m.Name)
+		fmt.Fprintf(&b, "  %s: %s; get it by: %s\n", m.Name, m.Path, HowToGet(m))
 		synthetic = synthetic && m.Synth != ""
 	}
 	if synthetic {
 		b.WriteString("or add --synthetic: models of the same shapes with random weights, as fast and as large, labelled as such")
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// HowToGet is a command that gets the file of a model.
+func HowToGet(m matrix.Model) string {
+	if m.Type == "" || m.Type == "f16" {
+		return "scripts/fetch-models.sh " + m.Name
+	}
+	return "llama.cpp's llama-quantize F16-FILE " + m.Path + " " + m.Type
 }
 
 // ShapeError is a model that no stand-in can be made for.
@@ -68,13 +77,21 @@ type Found struct {
 
 // StandIn is a model file with random weights.
 type StandIn struct {
-	Path  string
-	There bool // a file of that name, whatever it holds
-	shape llama.SynthArch
+	Path    string
+	There   bool // a file of that name, whatever it holds
+	shape   llama.SynthArch
+	weights string
 }
 
-// Bytes is the size of the file's weights; there is a header of some MB besides.
-func (s StandIn) Bytes() int64 { return s.shape.WeightBytes(s.shape.Layers) }
+// Bytes is the room that making the file takes, but for headers of some MB: its
+// weights in F16, and as much again at most where they are quantized after that.
+func (s StandIn) Bytes() int64 {
+	bytes := s.shape.WeightBytes(s.shape.Layers)
+	if s.weights != "f16" {
+		bytes *= 2
+	}
+	return bytes
+}
 
 // Find gives every cell of the plan the path that its model file has or will
 // have, and writes nothing. Of cells that are not needed no more is asked. A
@@ -85,9 +102,10 @@ func Find(plan *matrix.Plan, needed func(matrix.Cell) bool, opt Options) (Found,
 	for i := range plan.Cells {
 		c := &plan.Cells[i]
 		model, what := c.Model, c.Model.Name
+		weights := cmp.Or(model.Type, "f16")
 		synthetic := opt.Synthetic || model.Path == ""
 		if synthetic {
-			c.Model.Path = filepath.Join(opt.Dir, fmt.Sprintf("%s-seed%d-f16.gguf", model.Synth, Seed))
+			c.Model.Path = filepath.Join(opt.Dir, fmt.Sprintf("%s-seed%d-%s.gguf", model.Synth, Seed, weights))
 			what = c.Model.Path // which models may share
 		}
 		if seen[what] || !needed(*c) {
@@ -104,7 +122,7 @@ func Find(plan *matrix.Plan, needed func(matrix.Cell) bool, opt Options) (Found,
 			if !known {
 				return found, &ShapeError{model.Name, model.Synth}
 			}
-			found.StandIns = append(found.StandIns, StandIn{c.Model.Path, err == nil, arch})
+			found.StandIns = append(found.StandIns, StandIn{c.Model.Path, err == nil, arch, weights})
 		case err != nil:
 			found.Missing = append(found.Missing, model)
 		}
@@ -128,7 +146,7 @@ func (f Found) Make(ctx context.Context, opt Options) error {
 		if !s.There && opt.Making != nil {
 			opt.Making(s.Path, s.Bytes())
 		}
-		_, err := llama.Synth(ctx, s.shape.Name, s.Path, llama.SynthOptions{Seed: Seed, VocabDir: opt.VocabDir})
+		_, err := llama.Synth(ctx, s.shape.Name, s.Path, llama.SynthOptions{Seed: Seed, Type: s.weights, VocabDir: opt.VocabDir})
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s is another file than the stand-in for %s: move it away: %w", s.Path, s.shape.Name, err)
 		}
@@ -139,9 +157,10 @@ func (f Found) Make(ctx context.Context, opt Options) error {
 	return nil
 }
 
-// WeightBytes returns the size of the weights of each model of a plan: of those
-// with a published shape by that, so that it is known where no file is, else of
-// the file.
+// WeightBytes returns the size of the weights of each model of a plan, to tell
+// how long it takes beside others: of those with a published shape in F16, so that
+// it is known where no file is, else of the file. Quantized weights take as many
+// operations.
 func WeightBytes(plan *matrix.Plan) (map[string]int64, error) {
 	out := map[string]int64{}
 	for _, m := range plan.Spec.Models {

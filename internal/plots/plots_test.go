@@ -23,10 +23,13 @@ var update = flag.Bool("update", false, "write the golden pictures anew")
 // What a made-up run looks like, picture by picture. After a change that is
 // meant, look at the new pictures and run the test with -update.
 func TestGolden(t *testing.T) {
-	all, batched := newRun(t).draw(t), newRun(t).batched().draw(t)
+	all, batched, caches := newRun(t).draw(t), newRun(t).batched().draw(t), newRun(t).cachesOf("medium").draw(t)
 	for i, p := range all {
-		if p.Name == "batches" { // in a run of its own, which the other pictures are not made for
+		switch p.Name { // of runs of their own, which the other pictures are not made for
+		case "batches":
 			p = batched[i]
+		case "kv_types":
+			p = caches[i]
 		}
 		if p.Skipped != "" {
 			t.Errorf("%s is skipped: %s", p.Name, p.Skipped)
@@ -180,7 +183,8 @@ func TestLacking(t *testing.T) {
 			r := newRun(t)
 			c.lack(r)
 			got := skipped(r.compose(t))
-			delete(got, "batches") // the run has one batch size; batches_test.go has others
+			delete(got, "batches")  // the run has one batch size; batches_test.go has others
+			delete(got, "kv_types") // and one type of cache; cachetypes_test.go has others
 			for name, reason := range c.want {
 				if !strings.Contains(got[name], reason) {
 					t.Errorf("%s: skipped for %q, want %q in it", name, got[name], reason)

@@ -32,6 +32,7 @@ const (
 	SkipDevice    SkipKind = "device"    // the machine lacks the device
 	SkipMemory    SkipKind = "memory"    // the cell does not fit into free memory
 	SkipPositions SkipKind = "positions" // the model has too few positions
+	SkipCache     SkipKind = "cache"     // the engine cannot use a cache of these types there
 )
 
 // Key identifies one planned row of a run. At most one ok row exists per key;
@@ -195,6 +196,10 @@ type ModelInfo struct {
 	ReadBytes  int64 `json:"read_bytes,omitempty"`
 	BodyParams int64 `json:"body_params,omitempty"`
 	HeadParams int64 `json:"head_params,omitempty"`
+
+	// KVIrregular says why the cache has no formula, e.g. "sliding-window
+	// attention"; absent where it has one.
+	KVIrregular string `json:"kv_irregular,omitempty"`
 }
 
 // Error says how a row failed.

@@ -81,6 +81,7 @@ func (w *author) failures() *analyze.Table {
 	t.Add("the device is not there", "rows are skipped", skips(record.SkipDevice), "build with the device's backend; ./bench doctor says what is missing")
 	t.Add("weights and cache do not fit", "rows are skipped, or fail for memory", w.reasons(ended{record.StatusSkipped, string(record.SkipMemory)}, failed("memory")), "a shorter context, a smaller cache type, a model with fewer KV heads")
 	t.Add("the context exceeds the model's positions", "rows are skipped", skips(record.SkipPositions), "shorter scenarios for this model")
+	t.Add("the engine cannot use a cache type", "rows are skipped", skips(record.SkipCache), "another type for keys or values, as the reason says")
 	t.Add("the worker dies", "error rows with a signal or exit code", w.reasons(failed("signal"), failed("exit")), "read the last lines of its standard error in the row; --resume runs the cell again")
 	t.Add("a row hangs", "error rows after a time-out", w.reasons(failed("timeout")), "a longer time-out, or smaller cells")
 	t.Add("the engine refuses the work", "error rows with its message", w.reasons(failed("engine"), failed("input")), "what the message says")

@@ -61,6 +61,9 @@ func (w *author) kv(s *Section) {
 	}
 	w.figure(s, "kv_memory_scaling")
 	w.figure(s, "kv_crossover")
+	if len(w.rows("tables/kv_types")) > 0 {
+		w.caches(s)
+	}
 }
 
 // graphs shows what CUDA graphs gain and cost once.
@@ -138,6 +141,55 @@ func (w *author) capacity(s *Section) {
 		s.text(w.payback())
 		w.figure(s, "break_even")
 	}
+}
+
+// caches shows what other types of the cache take and gain, and which pay.
+func (w *author) caches(s *Section) {
+	w.table(s, "tables/kv_types")
+	rows := w.rows("tables/kv_types")
+	for i, e := range rows {
+		if i > 0 && sameStudy(e, rows[i-1]) {
+			continue
+		}
+		study := rows[i:]
+		if end := slices.IndexFunc(study, func(x entry) bool { return !sameStudy(e, x) }); end >= 0 {
+			study = study[:end]
+		}
+		s.text(w.whichCache(study))
+	}
+	w.figure(s, "kv_types")
+}
+
+func sameStudy(a, b entry) bool {
+	return !slices.ContainsFunc([]string{"model", "backend", "batch", "scenario"}, func(c string) bool { return a.shown(c) != b.shown(c) })
+}
+
+// whichCache says in words which of the types of one study pays.
+func (w *author) whichCache(study []entry) string {
+	where := study[0].text("model") + " on " + study[0].text("backend") + ", " + study[0].text("scenario")
+	if batch, ok := study[0].number("batch"); ok && batch > 1 {
+		where += ", batch " + study[0].shown("batch")
+	}
+	smallest := func(pays string) (entry, bool) {
+		some := slices.DeleteFunc(slices.Clone(study), func(e entry) bool { return e.text("pays") != pays })
+		least, _, ok := extremes(some, "times_f16_bytes")
+		return least, ok
+	}
+	beside := func(e entry) string {
+		return fmt.Sprintf("K %s with V %s takes %s of the memory of f16 and decodes %s times as fast [%s, %s]", e.text("kv_type_k"), e.text("kv_type_v"),
+			e.shown("times_f16_bytes"), e.shown("decode_vs_f16"), e.shown("decode_vs_f16_lo"), e.shown("decode_vs_f16_hi"))
+	}
+	if e, ok := smallest("yes"); ok {
+		out := where + ": " + beside(e) + ": it pays, as far as the quality of the text allows."
+		if longest, known := e.number("longest_tokens"); known && longest > 0 {
+			out += fmt.Sprintf(" The device's memory and the model's positions hold a context of %s tokens, with f16 %s.", e.shown("longest_tokens"), study[0].shown("longest_tokens"))
+		}
+		return out
+	}
+	if e, ok := smallest("for memory only"); ok {
+		return where + ": no smaller type decodes as fast as f16. " + strings.ToUpper(beside(e)[:1]) + beside(e)[1:] + ": it pays only where memory ends the context or the batch."
+	}
+	return where + ": no type is known to pay beside f16."
 }
 
 // payback says where buying pays back soonest at ten million requests a month.

@@ -93,7 +93,8 @@ func (c *CellCheck) skip(kind record.SkipKind, format string, args ...any) {
 }
 
 // Check finds out, without measuring, which cells of a plan can run: the rules
-// of the matrix, the devices, the model's positions and the memory. It fails
+// of the matrix, the devices, the types of the cache, the model's positions and
+// the memory. It fails
 // only if ctx ends.
 func Check(ctx context.Context, plan *matrix.Plan, host Host, l Launcher) ([]GroupCheck, error) {
 	groups := group(plan)
@@ -193,6 +194,7 @@ func (g *GroupCheck) checkModel(ctx context.Context, host Host, l Launcher) {
 		return
 	}
 	g.Info = &model.Info
+	g.checkCaches(host)
 	for _, c := range g.running() {
 		c.clamp(model.Info.CtxTrain)
 	}

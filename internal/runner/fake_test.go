@@ -20,6 +20,7 @@ type fakeEngine struct {
 	labels   []string // of the workers launched
 	envs     []map[string]string
 	ctxTrain int
+	headDim  int
 	contexts []wire.ContextSpec // asked for in rows
 	limits   []time.Duration    // that rows were given
 	need     func(wire.ContextSpec) wire.MemoryNeed
@@ -78,7 +79,7 @@ func (w *fakeWorker) Call(ctx context.Context, q wire.Request) (r wire.Reply, er
 	}
 	defer func() { w.dead = died(err) }()
 	e := w.e
-	info := wire.ModelInfo{Arch: "fake", CtxTrain: e.ctxTrain, Synthetic: true}
+	info := wire.ModelInfo{Arch: "fake", CtxTrain: e.ctxTrain, HeadDimK: e.headDim, HeadDimV: e.headDim, Synthetic: true}
 	switch {
 	case q.Inspect != nil:
 		e.inspects++

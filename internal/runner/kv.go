@@ -34,20 +34,23 @@ type KVSink interface {
 	AppendKV(r *record.KVRecord) error
 }
 
-// InspectKV fills the cache of each model of a plan to the KVLengths, on the
-// first backend that measured it and with each kv type, and keeps what was
-// found. A model that cannot be inspected is told and left out; the error is
+// InspectKV fills the cache of each model of a plan to the KVLengths, with each
+// kv type on the first backend that measured it, and keeps what was found. A model that cannot be inspected is told and left out; the error is
 // for points that could not be kept, and for the end of ctx.
 func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
-	measured := map[[2]string]bool{}
-	for i := range opts.Rows {
-		if r := &opts.Rows[i]; r.Status == record.StatusOK {
-			measured[[2]string{r.Model, r.Backend}] = true
-		}
-	}
 	type cache struct {
 		model string
 		kv    matrix.KVType
+	}
+	type place struct {
+		cache
+		backend string
+	}
+	measured := map[place]bool{}
+	for i := range opts.Rows {
+		if r := &opts.Rows[i]; r.Status == record.StatusOK {
+			measured[place{cache{r.Model, matrix.KVType{K: r.KVTypeK, V: r.KVTypeV}}, r.Backend}] = true
+		}
 	}
 	done := map[cache]map[int]bool{}
 	for i := range opts.Done {
@@ -61,7 +64,7 @@ func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
 	asked := map[cache]bool{}
 	for _, c := range plan.Cells {
 		k := cache{c.Model.Name, c.KV}
-		if asked[k] || !measured[[2]string{c.Model.Name, c.Backend.Name}] {
+		if asked[k] || !measured[place{k, c.Backend.Name}] {
 			continue
 		}
 		asked[k] = true

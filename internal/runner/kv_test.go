@@ -29,7 +29,9 @@ func TestInspectKV(t *testing.T) {
 	plan := planOf(t, s)
 	first := plan.Cells[0]
 	last := plan.Cells[len(plan.Cells)-1]
-	ok := record.Record{Model: first.Model.Name, Backend: last.Backend.Name, Status: record.StatusOK}
+	ok := record.Record{Model: first.Model.Name, Backend: last.Backend.Name, KVTypeK: "f16", KVTypeV: "f16", Status: record.StatusOK}
+	mixed := ok
+	mixed.KVTypeK = "q8_0"
 	failed := ok
 	failed.Backend, failed.Status = first.Backend.Name, record.StatusError
 
@@ -45,7 +47,7 @@ func TestInspectKV(t *testing.T) {
 	looked := 0
 	run := func() error {
 		return InspectKV(context.Background(), plan, KVOptions{
-			Launcher: e, Rows: []record.Record{failed, ok}, Done: append([]record.KVRecord(nil), sink.list...), Sink: &sink,
+			Launcher: e, Rows: []record.Record{failed, ok, mixed}, Done: append([]record.KVRecord(nil), sink.list...), Sink: &sink,
 			Looking: func() { looked++ },
 			Note:    func(text string) { t.Error(text) },
 		})
@@ -69,7 +71,7 @@ func TestInspectKV(t *testing.T) {
 func TestInspectKVFailures(t *testing.T) {
 	plan := planOf(t, spec())
 	c := plan.Cells[0]
-	opts := KVOptions{Rows: []record.Record{{Model: c.Model.Name, Backend: c.Backend.Name, Status: record.StatusOK}}}
+	opts := KVOptions{Rows: []record.Record{{Model: c.Model.Name, Backend: c.Backend.Name, KVTypeK: c.KV.K, KVTypeV: c.KV.V, Status: record.StatusOK}}}
 	var notes []string
 	opts.Looking, opts.Note = func() {}, func(text string) { notes = append(notes, text) }
 

@@ -100,6 +100,10 @@ type ModelInfo struct {
 	ReadBytes  int64 `json:"read_bytes,omitempty"`  // of weights read per decoded token: all but tables that are only looked up
 	BodyParams int64 `json:"body_params,omitempty"` // weights that every token is multiplied with, in the layers
 	HeadParams int64 `json:"head_params,omitempty"` // of the output matrix: multiplied with the tokens that have logits
+
+	// KVIrregular says why the cache has no formula, e.g. "sliding-window
+	// attention"; absent where it has one.
+	KVIrregular string `json:"kv_irregular,omitempty"`
 }
 
 // Inspect asks for a model's description and, for each context, the memory it

@@ -93,4 +93,8 @@ struct token_cost {
 };
 token_cost cost_of(const llama_model *model);
 
+// What keeps a model's cache from being keys and values of every head, layer and
+// position alike; empty when it is that.
+std::string kv_irregular(const llama_model *model);
+
 } // namespace pb

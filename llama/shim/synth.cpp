@@ -5,6 +5,8 @@
 #include "ggml.h"
 #include "gguf.h"
 
+#include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -20,16 +22,26 @@ struct ggml_deleter {
     void operator()(ggml_context *c) const { ggml_free(c); }
 };
 
+using gguf_ptr = std::unique_ptr<gguf_context, gguf_deleter>;
+
 } // namespace
 
 struct pb_gguf {
-    std::unique_ptr<gguf_context, gguf_deleter> meta;
+    gguf_ptr meta;
     std::unique_ptr<ggml_context, ggml_deleter> scratch; // room for one tensor without data
     std::vector<char> header;
     pb_error first = {};
 };
 
 namespace {
+
+gguf_ptr read_header(const char *path) {
+    gguf_ptr g(gguf_init_from_file(path, {/*no_alloc =*/true, /*ctx =*/nullptr}));
+    if (!g) {
+        throw pb::failure{PB_BAD_INPUT, "not a readable GGUF file"};
+    }
+    return g;
+}
 
 int64_t find_array(const gguf_context *meta, const char *key, gguf_type type) {
     const int64_t id = gguf_find_key(meta, key);
@@ -80,6 +92,27 @@ void pad_vocabulary(gguf_context *meta, size_t n_vocab) {
     gguf_set_arr_data(meta, types_key, GGUF_TYPE_INT32, types.data(), types.size());
 }
 
+// The keys and values as they would be written, without those that the quantizer
+// sets.
+std::vector<char> keys_and_values(const gguf_context *meta) {
+    const gguf_ptr copy(gguf_init_empty());
+    gguf_set_kv(copy.get(), meta);
+    gguf_remove_key(copy.get(), "general.file_type");
+    gguf_remove_key(copy.get(), "general.quantization_version");
+    std::vector<char> bytes(gguf_get_meta_size(copy.get()));
+    gguf_get_meta_data(copy.get(), bytes.data());
+    return bytes;
+}
+
+// Where the file ends that this is the header of.
+int64_t file_bytes(const gguf_context *meta) {
+    size_t data = 0;
+    if (const int64_t n = gguf_get_n_tensors(meta); n > 0) {
+        data = gguf_get_tensor_offset(meta, n - 1) + GGML_PAD(gguf_get_tensor_size(meta, n - 1), gguf_get_alignment(meta));
+    }
+    return static_cast<int64_t>(gguf_get_data_offset(meta) + data);
+}
+
 // Runs body unless an earlier one failed.
 template <typename F> void step(pb_gguf *g, F body) {
     if (g->first.code == PB_OK) {
@@ -93,10 +126,10 @@ pb_gguf *pb_gguf_new(const char *vocab_path, const char *pre, int64_t n_vocab, p
     pb::install_hooks();
     return pb::guarded(err, static_cast<pb_gguf *>(nullptr), [&] {
         auto g = std::make_unique<pb_gguf>();
-        g->meta.reset(gguf_init_from_file(vocab_path, {/*no_alloc =*/true, /*ctx =*/nullptr}));
+        g->meta = read_header(vocab_path);
         g->scratch.reset(ggml_init({ggml_tensor_overhead(), nullptr, /*no_alloc =*/true}));
-        if (!g->meta || !g->scratch) {
-            throw pb::failure{PB_BAD_INPUT, "not a readable GGUF file"};
+        if (!g->scratch) {
+            throw pb::failure{PB_MEMORY, "no memory for a tensor"};
         }
         keep_tokenizer_only(g->meta.get());
         pad_vocabulary(g->meta.get(), static_cast<size_t>(n_vocab));
@@ -155,4 +188,30 @@ const void *pb_gguf_header(pb_gguf *g, size_t *size, pb_error *err) {
 void pb_to_f16(const float *from, uint16_t *to, int64_t n) {
     static_assert(sizeof(ggml_fp16_t) == sizeof *to, "half precision is 16 bits");
     ggml_fp32_to_fp16_row(from, to, n);
+}
+
+bool pb_gguf_same(const pb_gguf *g, const char *path, bool *same, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        const gguf_ptr there = read_header(path);
+        std::error_code ignored;
+        *same = static_cast<int64_t>(std::filesystem::file_size(path, ignored)) == file_bytes(there.get()) &&
+                keys_and_values(there.get()) == keys_and_values(g->meta.get());
+        return true;
+    });
+}
+
+int pb_gguf_tensors(const char *path, pb_gguf_tensor *out, int cap, pb_error *err) {
+    return pb::guarded(err, -1, [&] {
+        const gguf_ptr g = read_header(path);
+        const int n = static_cast<int>(gguf_get_n_tensors(g.get()));
+        for (int i = 0; i < n && i < cap; i++) {
+            pb_gguf_tensor &t = out[i];
+            t = pb_gguf_tensor{};
+            std::snprintf(t.name, sizeof t.name, "%s", gguf_get_tensor_name(g.get(), i));
+            std::snprintf(t.type, sizeof t.type, "%s", ggml_type_name(gguf_get_tensor_type(g.get(), i)));
+            t.columns = gguf_get_tensor_ne(g.get(), i)[0];
+            t.bytes = static_cast<int64_t>(gguf_get_tensor_size(g.get(), i));
+        }
+        return n;
+    });
 }

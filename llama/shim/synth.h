@@ -1,4 +1,5 @@
-/* Headers of GGUF files with random weights; included by shim.h.
+/* Headers of GGUF files with random weights, and the engine's quantizer;
+ * included by shim.h.
  *
  * The caller writes the header and then the data of the tensors in the same
  * order, each padded to a multiple of 32 bytes. The setters keep the first
@@ -25,3 +26,22 @@ const void *pb_gguf_header(pb_gguf *gguf, size_t *size, pb_error *err);
 
 /* Rounds n values to half precision. */
 void pb_to_f16(const float *from, uint16_t *to, int64_t n);
+
+/* Whether the file at path has the keys and values of gguf and all of its data;
+ * those that the quantizer writes by itself do not count. */
+bool pb_gguf_same(const pb_gguf *gguf, const char *path, bool *same, pb_error *err);
+
+typedef struct {
+    char name[64];
+    char type[32];
+    int64_t columns; /* elements of a row */
+    int64_t bytes;
+} pb_gguf_tensor;
+
+/* Fills at most cap entries with the tensors of the file at path; returns how
+ * many there are, or -1. */
+int pb_gguf_tensors(const char *path, pb_gguf_tensor *out, int cap, pb_error *err);
+
+/* Writes the model at from with quantized weights to the file to. The type is a
+ * name of the engine's quantize tool, in lower case. */
+bool pb_quantize(const char *from, const char *to, const char *type, int threads, pb_error *err);

@@ -1,8 +1,10 @@
-// What one token costs a model, by the tensors it was loaded with.
+// What one token costs a model, by the tensors it was loaded with, and whether
+// its cache grows by the same with each.
 //
 // This file sees a private header of the engine, llama-model.h, for the list of
-// a model's tensors: the public calls tell their sums only, and reading the
-// file's header once more would parse the whole tokenizer again.
+// a model's tensors and for what it knows of each layer: the public calls tell
+// sums only, and reading the file's header once more would parse the whole
+// tokenizer again.
 
 #include "engine.h"
 
@@ -54,4 +56,29 @@ pb::token_cost pb::cost_of(const llama_model *model) {
         }
     }
     return cost;
+}
+
+std::string pb::kv_irregular(const llama_model *model) {
+    if (llama_model_is_hybrid(model)) {
+        return "recurrent layers beside attention";
+    }
+    if (llama_model_is_recurrent(model)) {
+        return "recurrent state in place of a cache";
+    }
+    const llama_hparams &h = model->hparams;
+    if (h.n_swa > 0) {
+        return "sliding-window attention";
+    }
+    if (h.is_mla()) {
+        return "latent attention (MLA)";
+    }
+    for (uint32_t il = 0; il < h.n_layer(); il++) {
+        if (!h.has_kv(il)) {
+            return "layers that share a cache";
+        }
+        if (h.n_head_kv(il) != h.n_head_kv(0) || h.n_embd_head_k(il) != h.n_embd_head_k(0) || h.n_embd_head_v(il) != h.n_embd_head_v(0)) {
+            return "layers with different KV heads";
+        }
+    }
+    return "";
 }
