@@ -116,7 +116,7 @@ func RunBytes(p *matrix.Plan, found models.Found) int64 {
 	total := int64(power.MaxFileBytes + reportBytes)
 	for _, m := range found.StandIns {
 		if !m.There {
-			total += m.Bytes()
+			total += m.RoomBytes()
 		}
 	}
 	for _, c := range p.Cells {

@@ -83,14 +83,17 @@ type StandIn struct {
 	weights string
 }
 
-// Bytes is the room that making the file takes, but for headers of some MB: its
-// weights in F16, and as much again at most where they are quantized after that.
-func (s StandIn) Bytes() int64 {
-	bytes := s.shape.WeightBytes(s.shape.Layers)
-	if s.weights != "f16" {
-		bytes *= 2
+// Bytes is the size of the file's weights, in F16 as they are drawn; there is a
+// header of some MB besides.
+func (s StandIn) Bytes() int64 { return s.shape.WeightBytes(s.shape.Layers) }
+
+// RoomBytes is what making the file takes on disk: where it is quantized, at most
+// as much again.
+func (s StandIn) RoomBytes() int64 {
+	if s.weights == "f16" {
+		return s.Bytes()
 	}
-	return bytes
+	return 2 * s.Bytes()
 }
 
 // Find gives every cell of the plan the path that its model file has or will

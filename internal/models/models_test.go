@@ -32,7 +32,7 @@ func TestTypesOfStandIns(t *testing.T) {
 	if len(found.StandIns) != len(matrix.WeightTypes) { // none and f16 are the same
 		t.Errorf("%d files for %d types", len(found.StandIns), len(matrix.WeightTypes))
 	}
-	if f16, q8 := found.StandIns[0].Bytes(), found.StandIns[2].Bytes(); q8 != 2*f16 {
+	if f16, q8 := found.StandIns[0].RoomBytes(), found.StandIns[2].RoomBytes(); q8 != 2*f16 || f16 != found.StandIns[2].Bytes() {
 		t.Errorf("quantizing takes room for %d bytes, F16 for %d", q8, f16)
 	}
 }
