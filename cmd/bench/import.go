@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,8 +67,19 @@ func importCommand(_ context.Context, args []string, io stdio) error {
 	if err := writeImport(*dir, result.Rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "rows from %s in %s: %d\nnext: %s analyze %s --rate USD_PER_HOUR\n", result.Rows[0].Origin, *dir, len(result.Rows), program, *dir)
+	fmt.Fprintf(io.out, "rows from %s in %s: %d\nnext: %s analyze %s --rate USD_PER_HOUR\n", strings.Join(origins(result.Rows), ", "), *dir, len(result.Rows), program, *dir)
 	return nil
+}
+
+// origins returns the programs that measured rows, in their order.
+func origins(rows []record.Record) []string {
+	var names []string
+	for i := range rows {
+		if !slices.Contains(names, rows[i].Origin) {
+			names = append(names, rows[i].Origin)
+		}
+	}
+	return names
 }
 
 // writeImport makes a run's folder of rows.

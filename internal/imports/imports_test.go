@@ -169,10 +169,10 @@ func TestDevices(t *testing.T) {
 const head = "model,backend,scenario,prompt_tokens,gen_tokens,prefill_ms,decode_ms"
 
 func TestCSV(t *testing.T) {
-	path := file(t, "x.csv", "\ufeff"+head+",device,device_kind,prefill_power_w,prefill_power_samples,power_period_ms,rep,launch,synthetic,timestamp,batch,kv_type_v\n"+
-		"m,vllm,chat,16,8,1.5,20,H,gpu,300,12,25,,,,,,\n"+
-		"m,vllm,chat,16,8,1.6,21,,,,,,,,,,,\n"+
-		"m,vllm,chat,16,8,,22,,,,,,4,1,true,2026-01-02T03:04:05Z,2,q8_0\n")
+	path := file(t, "x.csv", "\ufeff"+head+",device,device_kind,prefill_power_w,prefill_power_samples,power_period_ms,rep,launch,synthetic,timestamp,batch,kv_type_v,origin\n"+
+		"m,vllm,chat,16,8,1.5,20,H,gpu,300,12,25,,,,,,,\n"+
+		"m,vllm,chat,16,8,1.6,21,,,,,,,,,,,,\n"+
+		"m,vllm,chat,16,8,,22,,,,,,4,1,true,2026-01-02T03:04:05Z,2,q8_0,server 2\n")
 	got := mustRead(t, Options{}, path).Rows
 	if len(got) != 3 {
 		t.Fatalf("%d rows", len(got))
@@ -189,7 +189,7 @@ func TestCSV(t *testing.T) {
 	if r := got[1]; r.Rep != 1 || r.PhasePower != nil || r.Device != "" {
 		t.Errorf("second row %+v", r)
 	}
-	if r := got[2]; r.Rep != 4 || r.Launch != 1 || !r.Synthetic || r.PrefillMs != nil || *r.DecodeMs != 22 || r.Timestamp.Year() != 2026 || r.CellID != "m.vllm.f16-q8_0.chat.batch2" {
+	if r := got[2]; r.Origin != "server 2" || r.Rep != 4 || r.Launch != 1 || !r.Synthetic || r.PrefillMs != nil || *r.DecodeMs != 22 || r.Timestamp.Year() != 2026 || r.CellID != "m.vllm.f16-q8_0.chat.batch2" {
 		t.Errorf("third row %+v", r)
 	}
 }

@@ -38,6 +38,7 @@ var Columns = []Column{
 	{"device", false, "name of the hardware, which prices go by"},
 	{"device_kind", false, "cpu or gpu"},
 	{"engine_version", false, "version of the program"},
+	{"origin", false, "name of the program, which tables show beside the backend; default csv"},
 	{"threads", false, "CPU threads"},
 	{"load_ms", false, "to load the model"},
 	{"gpu_temp_c", false, "temperature of the GPU"},
@@ -67,7 +68,7 @@ func (c *cells) addRow(out *Result, at place, values map[string]any, opts Option
 		f.required("model")
 	}
 	row := record.Record{
-		Origin: CSV, Status: record.StatusOK,
+		Origin: cmp.Or(f.text("origin"), CSV), Status: record.StatusOK,
 		Model: cmp.Or(opts.Model, f.text("model")), Backend: f.text("backend"), Scenario: f.text("scenario"),
 		Launch: f.count("launch", 0, 0), Batch: f.count("batch", 1, 1),
 		KVTypeK: cmp.Or(f.text("kv_type_k"), "f16"), KVTypeV: cmp.Or(f.text("kv_type_v"), "f16"),
