@@ -194,6 +194,30 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// An energy window stands after the row that names it, and counts when the sensor
+// moved often enough in it.
+func TestCSVWindows(t *testing.T) {
+	columns := head + ",launch,origin,power_period_ms,prefill_window_s,prefill_window_w,prefill_window_tok_s,decode_window_s,decode_window_w,decode_window_tok_s\n"
+	got := mustRead(t, Options{}, file(t, "x.csv", columns+
+		"m,b,s,16,8,1,2,0,other,100,3,600,30000,1.9,500,250\n"+
+		"m,b,s,16,8,1,2,1,other,100,3,630,30000,,,\n")).Windows
+	if len(got) != 3 {
+		t.Fatalf("%d windows: %+v", len(got), got)
+	}
+	for i, want := range []struct {
+		phase          string
+		launch, window int
+		joules         float64 // 600 W at 30000 tok/s
+		valid          bool
+	}{{"prefill", 0, 0, 0.02, true}, {"decode", 0, 0, 2, false}, {"prefill", 1, 1, 0.021, true}} {
+		w := got[i]
+		if w.Phase != want.phase || w.Launch != want.launch || w.Window != want.window || *w.JPerToken != want.joules || w.Valid != want.valid ||
+			w.Origin != "other" || w.CellID != "m.b.f16-f16.s" || w.Valid != (len(w.Reasons) == 0) {
+			t.Errorf("window %d: %+v, want %+v", i, w, want)
+		}
+	}
+}
+
 // Each column that is described is read, and each that is read is described.
 func TestColumns(t *testing.T) {
 	for _, c := range Columns {
@@ -231,6 +255,8 @@ func TestMistakes(t *testing.T) {
 		{"decode mode", head + ",decode_mode\n" + row + ",fast", "x:2: decode_mode: need cached or uncached, not fast"},
 		{"device kind", head + ",device_kind\n" + row + ",tpu", "x:2: device_kind: need cpu or gpu"},
 		{"truth", head + ",synthetic\n" + row + ",maybe", "x:2: synthetic: need true or false"},
+		{"half a window", head + ",decode_window_w\n" + row + ",300", "x:2: an energy window of decode needs decode_window_s"},
+		{"a window of another sensor", head + ",decode_window_s,decode_window_w,decode_window_tok_s\n" + row + ",3,300,1", "and power_period_ms"},
 		{"time", head + ",timestamp\n" + row + ",noon", "x:2: timestamp: need a time like"},
 		{"twice", head + ",rep\n" + row + ",0\n" + row + ",0", "x:3: repetition 0 of launch 0 of m.b.f16-f16.s is already in"},
 		{"not JSON", "{\n\"a\": x}", "x:2: not the JSON of llama-bench"},
