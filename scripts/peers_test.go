@@ -131,6 +131,85 @@ func TestTransformersBench(t *testing.T) {
 	}
 }
 
+// TestLlamaBench runs the script with stand-ins for both programs.
+func TestLlamaBench(t *testing.T) {
+	root, write := house(t)
+	log, out := filepath.Join(root, "log"), filepath.Join(root, "rows.csv")
+	model := write("models/synthetic/m-seed42-f16.gguf", "\x00phasebench.synthetic\x01")
+	real := write("real/m-f16.gguf", "weights")
+	write("bench", `#!/bin/sh
+[ "$1" = --version ] && { echo "phasebench 1"; exit; }
+echo "ours $SWITCH $*" >>"`+log+`"
+echo '{"device":"NVIDIA X, 2nd","synthetic":true,"prefill_ms":[4.5],"decode_ms":[10]}'
+`)
+	peer := write("llama-bench", `#!/bin/sh
+echo "peer graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
+echo "noise of the engine" >&2
+case "$*" in
+*"-n 0"*) samples='90000000, 6000000' ;;
+*) samples='12000000' ;;
+esac
+echo '{"build_commit": "abc", "build_number": 7, "cpu_info": "C", "gpu_info": "NVIDIA X", "samples_ns": [ '$samples' ],"samples_ts": [ 1.5 ]}'
+`)
+	script := func(args ...string) (string, int) {
+		return run(t, nil, filepath.Join(root, "scripts", "peers", "llama_bench.sh"), append([]string{
+			"--models", "m", "--scenarios", "short=8+4", "--llama-bench", peer, "--gpu", "--ours", "plain", "--ours", "tuned,SWITCH=on", "--out", out}, args...)...)
+	}
+	if text, code := script("--rounds", "1"); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, text)
+	}
+	ours := func(env string) string {
+		return "ours " + env + " probe --model " + model + " --device cuda --prompt 8 --gen 4 --warmup 2 --reps 1 --json\n"
+	}
+	theirs := "peer graphs-off=1 -m " + model + " -ngl 99 -p 8 -n 0 -r 2 -o jsonl\n" +
+		"peer graphs-off= -m " + model + " -ngl 99 -p 0 -n 4 -d 8 -r 1 -o jsonl\n"
+	wantFile(t, log, ours("")+ours("on")+theirs)
+	// A call with another round measures that one, and another is first in it.
+	write("log", "")
+	if text, code := script("--rounds", "2", "--threads", "3"); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, text)
+	}
+	wantFile(t, log, strings.NewReplacer("cuda --", "cuda --threads 3 --", "99 -", "99 -t 3 -").Replace(ours("on")+theirs+ours("")))
+	want := []string{
+		"m plain bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
+		"m tuned bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
+		"m llama-bench-gpu llama-bench short 0 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc",
+		"m tuned bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
+		"m llama-bench-gpu llama-bench short 1 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc",
+		"m plain bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
+	}
+	names := []string{"model", "backend", "origin", "scenario", "launch", "prompt_tokens", "gen_tokens", "prefill_ms", "decode_ms", "synthetic", "device", "device_kind", "engine_version"}
+	if got := columns(t, out, names...); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("rows:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got, err := imports.Read([]string{out}, imports.Options{}); err != nil || len(got.Rows) != 6 {
+		t.Errorf("not imported: %v", err)
+	}
+	write("log", "")
+	if text, code := script("--models-dir", filepath.Dir(real), "--first", "9", "--rounds", "1"); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, text)
+	}
+	if got := columns(t, out, "launch", "synthetic")[6:]; strings.Join(got, ",") != "9 false,9 false,9 false" {
+		t.Errorf("rows of real weights: %q", got)
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--scenarios", "short"}, 2, "--scenarios needs NAME=PROMPT+GEN"},
+		{[]string{"--ours", "x,y"}, 2, "--ours needs NAME[,K=V...]"},
+		{[]string{"--rounds", "0"}, 2, "--rounds needs a number"},
+		{[]string{"--out"}, 2, "--out needs a value"},
+		{[]string{"--models", "n", "--models-dir", "nowhere"}, 1, "no model file nowhere/n-f16.gguf"},
+		{[]string{"--first", "20", "--llama-bench", write("broken", "#!/bin/sh\necho no memory >&2; exit 1\n")}, 1, "round 20: no times of m, short=8+4 from llama-bench-gpu"},
+	} {
+		if text, code := script(tc.args...); code != tc.code || !strings.Contains(text, tc.want) {
+			t.Errorf("%v: exit code %d, want %d and %q:\n%s", tc.args, code, tc.code, tc.want, text)
+		}
+	}
+}
+
 // The window of a counter that runs at 300 W and steps ten times a second.
 func TestTransformersBenchWindow(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
