@@ -13,7 +13,8 @@ The three steps of the study, after `make cuda`:
   measure   run configs/h200-study.yaml with synthetic weights
   peers     measure transformers, llama-bench and ours in turns on two of its
             scenarios; flags after -- are for scripts/peers/transformers_bench.py,
-            e.g. -- --models gpt2 --modes eager --reps 3
+            e.g. -- --models gpt2 --modes eager --reps 3, or -- --window-s 3,
+            which adds energy
   report    import what the peers measured, write the run's report with all of
             them side by side, and hold those measured in turns against each other
 
