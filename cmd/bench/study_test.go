@@ -42,18 +42,59 @@ func TestPeersHaveOurShapes(t *testing.T) {
 	}
 }
 
+// house makes a folder that scripts take for the root of the project, with the
+// program that is tested in it.
+func house(t *testing.T) string {
+	t.Helper()
+	dir := workspace(t)
+	err := os.Symlink(filepath.Join(home, "bench"), filepath.Join(dir, "bench"))
+	for _, name := range []string{"go.mod", "go.sum", "internal", "scripts"} {
+		err = errors.Join(err, os.Symlink(filepath.Join(root(t), name), filepath.Join(dir, name)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// script runs a script of a house, with a stand-in for transformers, and returns
+// what it prints.
+func script(t *testing.T, dir string, code int, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(dir, "scripts", name), args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(root(t), "scripts/peers/testdata/stub"), "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Fatalf("%s %q: exit code %d, want %d:\n%s", name, args, got, code, out)
+	}
+	return string(out)
+}
+
+// Settings that mean something on a CPU, measured.
+func TestSettingsScript(t *testing.T) {
+	dir := house(t)
+	out := script(t, dir, 0, "settings.sh", "--models", "tiny-gpt2", "--shape", "96+4", "--pairs", "2", "--settings", "ubatch-64,no-mmap,flash-off", "--out", "times.csv")
+	for _, name := range []string{"ubatch-64", "no-mmap", "flash-off"} {
+		for _, phase := range []string{"prefill", "decode"} {
+			if !regexp.MustCompile(`\| tiny-gpt2 ` + name + ` ` + phase + ` \| \d+\.\d{3} \| \d+\.\d{3} to \d+\.\d{3} \| 2 \|`).MatchString(out) {
+				t.Errorf("%s of %s is not in:\n%s", phase, name, out)
+			}
+		}
+	}
+}
+
 // The three steps of the study, with tiny models and stand-ins for transformers
 // and llama-bench: each is cut once where that can be told, and goes on.
 func TestStudyScript(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("python3 is not installed: the steps go untried")
 	}
-	dir := workspace(t)
-	for name, target := range map[string]string{"bench": filepath.Join(home, "bench"), "scripts": filepath.Join(root(t), "scripts")} {
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := house(t)
 	for name, text := range map[string]string{
 		"study.yaml": `name: try
 repetitions: 1
@@ -72,19 +113,8 @@ echo '{"build_commit": "abc", "build_number": 7, "cpu_info": "C", "samples_ns": 
 	}
 	study := func(code int, args ...string) string {
 		t.Helper()
-		cmd := exec.Command(filepath.Join(dir, "scripts", "h200-study.sh"), append([]string{
+		return script(t, dir, code, "h200-study.sh", append([]string{
 			args[0], "--out", "results/study", "--matrix", "study.yaml", "--cpu", "--base", "llamacpp-cpu", "--llama-bench", filepath.Join(dir, "llama-bench")}, args[1:]...)...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(root(t), "scripts/peers/testdata/stub"), "PYTHONDONTWRITEBYTECODE=1")
-		out, err := cmd.CombinedOutput()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		if got := cmd.ProcessState.ExitCode(); got != code {
-			t.Fatalf("%q: exit code %d, want %d:\n%s", args, got, code, out)
-		}
-		return string(out)
 	}
 	has := func(path string, texts ...string) {
 		t.Helper()
