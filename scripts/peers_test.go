@@ -131,6 +131,19 @@ func TestTransformersBench(t *testing.T) {
 	}
 }
 
+// A model that takes its process down costs no other model.
+func TestTransformersBenchCrash(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "rows.csv")
+	text, code := stubbed(t, []string{"STUB_CRASHES=llama"}, "--device", "cpu", "--tiny", "--models", "gpt2,llama-3.2-1b,phi-2",
+		"--modes", "eager", "--scenarios", "short=4+3", "--reps", "1", "--out", out)
+	if code != 1 || !strings.Contains(text, "llama-3.2-1b: ended with -6") {
+		t.Errorf("exit code %d:\n%s", code, text)
+	}
+	if got := strings.Join(columns(t, out, "model"), " "); got != "tiny-gpt2 tiny-phi-2" {
+		t.Errorf("rows of %s", got)
+	}
+}
+
 // TestLlamaBench runs the script with stand-ins for both programs.
 func TestLlamaBench(t *testing.T) {
 	root, write := house(t)
@@ -243,7 +256,7 @@ func TestTransformersBenchRefuses(t *testing.T) {
 		{[]string{"--out", out}, 2, "torch sees no CUDA device"},
 		{nil, 2, "required: --out"},
 		{[]string{"--out", there}, 2, "is there already"},
-		{[]string{"--out", there, "--skip-done", "--device", "cpu", "--tiny"}, 1, "there.csv:1: other columns"},
+		{[]string{"--out", there, "--skip-done", "--device", "cpu", "--tiny"}, 2, "there.csv:1: other columns"},
 		{[]string{"--out", out, "--models", "gpt3"}, 2, "gpt3 is none of gpt2, llama-3.2-1b"},
 		{[]string{"--out", out, "--modes", "fast"}, 2, "fast is none of eager"},
 		{[]string{"--out", out, "--scenarios", "long"}, 2, "need names of medium_prompt"},

@@ -26,8 +26,8 @@ each round of a scenario, by which other programs take part in that.
 Rows are appended to a CSV file one by one, synced, in the format that
 `bench import` reads. With --skip-done a call that was cut goes on where it was.
 
-With --window-s each repetition is followed by a window of prefills and one of
-whole requests. Power is the slope of NVML's energy counter between its first
+With --window-s the first three repetitions of a cell are each followed by a window
+of prefills and one of whole requests. Power is the slope of NVML's energy counter between its first
 and last step inside; the energy of decode is that of the requests less that of
 their prefills. Without NVML those columns stay empty.
 
@@ -57,6 +57,7 @@ COLUMNS = [
 ]
 WARMUPS = {"eager": 2, "compile-reduce-overhead": 5, "compile-default": 5}
 SCENARIOS = {"medium_prompt": (256, 128), "decode_heavy": (64, 512)}
+WINDOWS = 3  # of energy, of each phase of a cell
 RAMP_S = 0.5  # of a window before it counts
 
 
@@ -100,6 +101,8 @@ TINY = dict(
 
 def main():
     args = parse_args()
+    if len(args.models) > 1:
+        return one_by_one(args.models)
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     try:
         import torch
@@ -116,11 +119,22 @@ def main():
     counter = energy_counter() if args.window_s and args.device == "cuda" else None
     if args.window_s and counter is None:
         say("no energy counter of NVML: windows are left out")
-    failed = 0
-    for shape in args.models:
-        failed += measure_model(shape, args, host, rows, counter)
+    failed = measure_model(args.shape, args, host, rows, counter)
     say(f"rows written: {rows.written}, failed cells: {failed}")
     return 1 if failed else 0
+
+
+def one_by_one(models):
+    """Measures each model in a process of its own, so that a crash costs no other model."""
+    worst = 0
+    for name in models:
+        code = subprocess.run([sys.executable, *sys.argv, "--skip-done", "--models", name]).returncode
+        if code == 2:
+            return 2
+        if code:
+            say(f"{name}: ended with {code}")
+            worst = 1
+    return worst
 
 
 def parse_args():
@@ -140,9 +154,14 @@ def parse_args():
     p.add_argument("--tiny", action="store_true", help="two narrow layers, named tiny-MODEL: to try the script")
     args = p.parse_args()
     known = {s.name: s for s in SHAPES}
-    args.models = [known.get(n) or p.error(f"--models: {n} is none of {', '.join(known)}") for n in args.models.split(",")]
+    args.models = args.models.split(",")
+    for name in args.models:
+        if name not in known:
+            p.error(f"--models: {name} is none of {', '.join(known)}")
+    args.shape = known[args.models[0]]
     if args.tiny:
-        args.models = [Shape("tiny-" + s.name, 0, s.type, s.config | {k: v for k, v in TINY.items() if k in s.config}) for s in args.models]
+        s = args.shape
+        args.shape = Shape("tiny-" + s.name, 0, s.type, s.config | {k: v for k, v in TINY.items() if k in s.config})
     args.modes = args.modes.split(",")
     for mode in args.modes:
         if mode not in WARMUPS:
@@ -188,7 +207,8 @@ class Rows:
         whole = text[:text.rfind("\n") + 1]  # a cut may have left half a row
         reader = csv.DictReader(whole.splitlines())
         if whole and reader.fieldnames != COLUMNS:
-            raise SystemExit(f"{path}:1: other columns than this writes; name a new file")
+            say(f"{path}:1: other columns than this writes; name a new file")
+            sys.exit(2)
         self.done = {key(r) for r in reader}
         self.file = open(path, "a", newline="", encoding="utf-8")
         self.file.truncate(len(whole.encode()))
@@ -360,8 +380,8 @@ def measure_model(shape, args, host, rows, counter):
     if not todo:
         say(f"{shape.name}: nothing is missing")
         return 0
-    torch, failed, cells = host.torch, 0, {}
-    with torch.no_grad():
+    failed, cells = 0, {}
+    with host.torch.no_grad():
         try:
             model = build(shape, host)
         except Exception as e:
@@ -388,11 +408,6 @@ def measure_model(shape, args, host, rows, counter):
                         failed += 1
         if host.counters("stats", "unique_graphs") != graphs:
             say(f"{shape.name}: WARNING: something was compiled while repetitions were timed; leave those rows out")
-    del model, cells
-    if hasattr(torch, "_dynamo"):
-        torch._dynamo.reset()
-    if host.device == "cuda":
-        torch.cuda.empty_cache()
     return failed
 
 
@@ -427,7 +442,7 @@ def row(shape, cell, args, host, rep, prompt, gen, counter):
         model=shape.name, backend=cell.backend, origin="transformers", scenario=cell.scenario, launch=args.launch, rep=rep,
         prompt_tokens=prompt, gen_tokens=gen, prefill_ms=f"{prefill:.6f}", decode_ms=f"{decode:.6f}", synthetic="true",
         timestamp=now, device=host.device_name, device_kind="gpu" if host.device == "cuda" else "cpu", engine_version=cell.version)
-    return out | (windows(cell.request, args.window_s, counter, prompt, gen) if counter else {})
+    return out | (windows(cell.request, args.window_s, counter, prompt, gen) if counter and rep < WINDOWS else {})
 
 
 def windows(request, seconds, counter, prompt, gen):
