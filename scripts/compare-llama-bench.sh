@@ -56,12 +56,10 @@ while [ $# -gt 0 ]; do
 done
 
 prepare compare-llama-bench llama-bench
+pick_model
 
 ours() { env "${environment[@]}" "$bench" probe --model "$model" --device "$device" --threads "$threads" --json "$@"; }
 peer() { env "${environment[@]}" "$peer" -m "$model" -ngl "$layers" -t "$threads" -fa 1 -o json "$@"; }
-
-# array KEY: the numbers in the array KEY of the JSON in $answer, one a line.
-array() { tr -d ' \n\t' <"$answer" | grep -o "\"$1\":\[[^]]*\]" | sed 's/.*\[//; s/\]//' | tr ',' '\n'; }
 
 # measure SIDE METRIC: prints the milliseconds of each repetition. One of decode
 # starts from a prefill, which llama-bench does only for the first in a process:
@@ -103,5 +101,4 @@ for ((pair = 1; pair <= pairs; pair++)); do
     done
     say "pair $pair of $pairs"
 done
-say "raw times: $out"
-(cd "$root" && "$go" run ./scripts/pairs) <"$out"
+summary text

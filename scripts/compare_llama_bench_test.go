@@ -10,24 +10,7 @@ import (
 // TestCompare runs the comparison with stand-ins for both programs, to check
 // what each is asked, in which order, and what becomes of its answer.
 func TestCompare(t *testing.T) {
-	root := t.TempDir()
-	here, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"go.mod", "go.sum", "scripts", "internal"} {
-		if err := os.Symlink(filepath.Join(here, name), filepath.Join(root, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write := func(name, text string) string {
-		t.Helper()
-		path := filepath.Join(root, name)
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	root, write := house(t)
 	log := filepath.Join(root, "log")
 	write("bench", `#!/bin/sh
 echo "ours $SWITCH graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
@@ -105,6 +88,33 @@ printf '[\n  {\n    "n_threads": 2,\n    "samples_ns": [ %s ],\n    "samples_ts"
 		if out, code = compare(args...); code != 2 {
 			t.Errorf("%v: exit code %d, want 2:\n%s", args, code, out)
 		}
+	}
+}
+
+// house makes a folder that scripts take for the root of the project: what is in
+// it is the project's, and what write puts there stands in for what is built.
+func house(t *testing.T) (root string, write func(name, text string) string) {
+	t.Helper()
+	root = t.TempDir()
+	here, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"go.mod", "go.sum", "scripts", "internal"} {
+		if err := os.Symlink(filepath.Join(here, name), filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root, func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
 }
 

@@ -30,11 +30,11 @@ func run(t *testing.T, env []string, script string, args ...string) (output stri
 
 func TestUsage(t *testing.T) {
 	scripts, err := filepath.Glob("*.sh")
-	slurm, err2 := filepath.Glob("slurm/*.sh")
-	if err := errors.Join(err, err2); err != nil || len(scripts) == 0 || len(slurm) == 0 {
+	others, err2 := filepath.Glob("*/*.sh")
+	if err := errors.Join(err, err2); err != nil || len(scripts) == 0 || len(others) == 0 {
 		t.Fatalf("no scripts found: %v", err)
 	}
-	for _, script := range append(scripts, slurm...) {
+	for _, script := range append(scripts, others...) {
 		t.Run(script, func(t *testing.T) {
 			if info, err := os.Stat(script); err != nil || info.Mode()&0o111 == 0 {
 				t.Errorf("%s is not executable", script)
@@ -55,9 +55,11 @@ func TestPython(t *testing.T) {
 		t.Skip("python3 is not installed: the Python scripts go unchecked")
 	}
 	scripts, err := filepath.Glob("*.py")
-	if err != nil || len(scripts) == 0 {
+	others, err2 := filepath.Glob("*/*.py")
+	if err := errors.Join(err, err2); err != nil || len(scripts) == 0 || len(others) == 0 {
 		t.Fatalf("no scripts found: %v", err)
 	}
+	scripts = append(scripts, others...)
 	env := []string{"PYTHONPYCACHEPREFIX=" + t.TempDir()}
 	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,15 +64,26 @@ func importCommand(_ context.Context, args []string, io stdio) error {
 	if len(result.Rows) == 0 {
 		return usagef("nothing in these files makes a row with both phases; see %s import --help", program)
 	}
-	if err := writeImport(*dir, result.Rows); err != nil {
+	if err := writeImport(*dir, result); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "rows from %s in %s: %d\nnext: %s analyze %s --rate USD_PER_HOUR\n", result.Rows[0].Origin, *dir, len(result.Rows), program, *dir)
+	fmt.Fprintf(io.out, "rows from %s in %s: %d\nnext: %s analyze %s --rate USD_PER_HOUR\n", strings.Join(origins(result.Rows), ", "), *dir, len(result.Rows), program, *dir)
 	return nil
 }
 
-// writeImport makes a run's folder of rows.
-func writeImport(dir string, rows []record.Record) error {
+// origins returns the programs that measured rows, in their order.
+func origins(rows []record.Record) []string {
+	var names []string
+	for i := range rows {
+		if !slices.Contains(names, rows[i].Origin) {
+			names = append(names, rows[i].Origin)
+		}
+	}
+	return names
+}
+
+// writeImport makes a run's folder of what was imported.
+func writeImport(dir string, from *imports.Result) error {
 	store, err := record.Create(dir)
 	if errors.Is(err, fs.ErrExist) {
 		return usageError{err}
@@ -80,12 +92,18 @@ func writeImport(dir string, rows []record.Record) error {
 		return err
 	}
 	id := "import-" + time.Now().UTC().Format("20060102-150405")
-	for i := range rows {
-		rows[i].RunID = id
-		if err := store.Append(&rows[i]); err != nil {
+	for i := range from.Rows {
+		from.Rows[i].RunID = id
+		if err := store.Append(&from.Rows[i]); err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, record.File), err), store.Close())
 		}
 	}
-	setup := rundir.Setup{RunID: id, PlannedRows: len(rows), Matrix: []byte(noMatrix)}
+	for i := range from.Windows {
+		from.Windows[i].RunID = id
+		if err := store.AppendWindow(&from.Windows[i]); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, record.WindowFile), err), store.Close())
+		}
+	}
+	setup := rundir.Setup{RunID: id, PlannedRows: len(from.Rows), Matrix: []byte(noMatrix)}
 	return errors.Join(setup.Write(dir), store.Close())
 }

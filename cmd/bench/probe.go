@@ -43,6 +43,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	flash := fs.String("flash-attn", "on", "on, off or auto")
 	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph, graph-split (there in two passes) or host")
 	batch := fs.Int("batch", 1, "sequences evaluated together, each with a prompt of its own; times are of all")
+	mmap := fs.Bool("mmap", true, "map the model file instead of reading it")
 	unified := fs.Bool("kv-unified", false, "one buffer for the cells of all sequences instead of one each")
 	uncached := fs.Bool("uncached", false, "decode without the KV cache, re-evaluating everything at every step")
 	noDeviceTimes := fs.Bool("no-device-times", false, "record no events on the GPU's stream")
@@ -60,7 +61,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax, engine.KVUnified = *threads, *ubatch, *flash, *argmax, *unified
+	engine.Threads, engine.NUbatch, engine.FlashAttn, engine.Argmax, engine.Mmap, engine.KVUnified = *threads, *ubatch, *flash, *argmax, *mmap, *unified
 	s, opened, err := openHere(*model, engine)
 	if err != nil {
 		return err

@@ -20,6 +20,10 @@ var notRun = map[string]string{
 	"./bench overhead --model models/tiny-llama.gguf --pairs 20":                 "needs a sensor of power or a GPU",
 	"scripts/fetch-models.sh gpt2":                                               "downloads; scripts/fetch_models_test.go runs it on a local server",
 	"scripts/compare-llama-bench.sh --pairs 20":                                  "builds llama-bench and measures for half an hour",
+	"scripts/settings.sh --gpu --pairs 5":                                        "needs a GPU; scripts/settings_test.go runs it with a stand-in",
+	"scripts/h200-study.sh measure":                                              "needs a GPU; TestStudyScript takes the three steps with tiny models",
+	"scripts/h200-study.sh peers":                                                "as before, and needs transformers",
+	"scripts/h200-study.sh report":                                               "as before",
 	"scripts/slurm/submit.sh -matrix configs/matrix.yaml --partitions h100,a100": "needs Slurm; make test-slurm submits to a real one",
 	"scripts/bundle-offline.sh":                                                  "packs the toolchain for a minute, from a clean tree",
 }

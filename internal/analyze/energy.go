@@ -56,7 +56,7 @@ func addWindows(groups map[Key]*Group, records []record.WindowRecord, w *warning
 func windowKey(r *record.WindowRecord) Key {
 	return Key{
 		ConfigKey: ConfigKey{
-			Model: r.Model, Backend: r.Backend, Batch: max(1, r.Batch),
+			Model: r.Model, Backend: backendOf(r.Backend, r.Origin), Batch: max(1, r.Batch),
 			KVTypeK: r.KVTypeK, KVTypeV: r.KVTypeV, DecodeMode: r.DecodeMode,
 		},
 		Scenario: r.Scenario,

@@ -25,17 +25,22 @@ type Key struct {
 }
 
 func keyOf(r *record.Record) Key {
-	backend := r.Backend
-	if r.Origin != "" { // measured by another program, which must show wherever it is named
-		backend += " (" + r.Origin + ")"
-	}
 	return Key{
 		ConfigKey: ConfigKey{
-			Model: r.Model, Backend: backend, Batch: max(1, r.Batch),
+			Model: r.Model, Backend: backendOf(r.Backend, r.Origin), Batch: max(1, r.Batch),
 			KVTypeK: r.KVTypeK, KVTypeV: r.KVTypeV, DecodeMode: r.DecodeMode,
 		},
 		Scenario: r.Scenario,
 	}
+}
+
+// backendOf names a backend. That it was measured by another program must show
+// wherever it is named.
+func backendOf(backend, origin string) string {
+	if origin == "" {
+		return backend
+	}
+	return backend + " (" + origin + ")"
 }
 
 // Variant returns what sets the configuration apart from the plain one (batch

@@ -34,7 +34,8 @@ type Options struct {
 
 // Result is what was imported.
 type Result struct {
-	Rows []record.Record
+	Rows    []record.Record
+	Windows []record.WindowRecord // energy windows after some of them
 	// Unused says what could not be made a row, and why.
 	Unused []string
 }
@@ -58,7 +59,7 @@ func (e *PlaceError) Unwrap() error { return e.Err }
 func Read(paths []string, opts Options) (*Result, error) {
 	out := &Result{}
 	var tests []entry
-	rows := cells{map[record.Key]place{}, map[record.Key]int{}}
+	rows := cells{map[record.Key]place{}, map[record.Key]int{}, map[record.WindowKey]int{}}
 	for _, path := range paths {
 		data, err := read(path)
 		if err != nil {

@@ -169,10 +169,10 @@ func TestDevices(t *testing.T) {
 const head = "model,backend,scenario,prompt_tokens,gen_tokens,prefill_ms,decode_ms"
 
 func TestCSV(t *testing.T) {
-	path := file(t, "x.csv", "\ufeff"+head+",device,device_kind,prefill_power_w,prefill_power_samples,power_period_ms,rep,launch,synthetic,timestamp,batch,kv_type_v\n"+
-		"m,vllm,chat,16,8,1.5,20,H,gpu,300,12,25,,,,,,\n"+
-		"m,vllm,chat,16,8,1.6,21,,,,,,,,,,,\n"+
-		"m,vllm,chat,16,8,,22,,,,,,4,1,true,2026-01-02T03:04:05Z,2,q8_0\n")
+	path := file(t, "x.csv", "\ufeff"+head+",device,device_kind,prefill_power_w,prefill_power_samples,power_period_ms,rep,launch,synthetic,timestamp,batch,kv_type_v,origin\n"+
+		"m,vllm,chat,16,8,1.5,20,H,gpu,300,12,25,,,,,,,\n"+
+		"m,vllm,chat,16,8,1.6,21,,,,,,,,,,,,\n"+
+		"m,vllm,chat,16,8,,22,,,,,,4,1,true,2026-01-02T03:04:05Z,2,q8_0,server 2\n")
 	got := mustRead(t, Options{}, path).Rows
 	if len(got) != 3 {
 		t.Fatalf("%d rows", len(got))
@@ -189,8 +189,32 @@ func TestCSV(t *testing.T) {
 	if r := got[1]; r.Rep != 1 || r.PhasePower != nil || r.Device != "" {
 		t.Errorf("second row %+v", r)
 	}
-	if r := got[2]; r.Rep != 4 || r.Launch != 1 || !r.Synthetic || r.PrefillMs != nil || *r.DecodeMs != 22 || r.Timestamp.Year() != 2026 || r.CellID != "m.vllm.f16-q8_0.chat.batch2" {
+	if r := got[2]; r.Origin != "server 2" || r.Rep != 4 || r.Launch != 1 || !r.Synthetic || r.PrefillMs != nil || *r.DecodeMs != 22 || r.Timestamp.Year() != 2026 || r.CellID != "m.vllm.f16-q8_0.chat.batch2" {
 		t.Errorf("third row %+v", r)
+	}
+}
+
+// An energy window stands after the row that names it, and counts when the sensor
+// moved often enough in it.
+func TestCSVWindows(t *testing.T) {
+	columns := head + ",launch,origin,power_period_ms,prefill_window_s,prefill_window_w,prefill_window_tok_s,decode_window_s,decode_window_w,decode_window_tok_s\n"
+	got := mustRead(t, Options{}, file(t, "x.csv", columns+
+		"m,b,s,16,8,1,2,0,other,100,3,600,30000,1.9,500,250\n"+
+		"m,b,s,16,8,1,2,1,other,100,3,630,30000,,,\n")).Windows
+	if len(got) != 3 {
+		t.Fatalf("%d windows: %+v", len(got), got)
+	}
+	for i, want := range []struct {
+		phase          string
+		launch, window int
+		joules         float64 // 600 W at 30000 tok/s
+		valid          bool
+	}{{"prefill", 0, 0, 0.02, true}, {"decode", 0, 0, 2, false}, {"prefill", 1, 1, 0.021, true}} {
+		w := got[i]
+		if w.Phase != want.phase || w.Launch != want.launch || w.Window != want.window || *w.JPerToken != want.joules || w.Valid != want.valid ||
+			w.Origin != "other" || w.CellID != "m.b.f16-f16.s" || w.Valid != (len(w.Reasons) == 0) {
+			t.Errorf("window %d: %+v, want %+v", i, w, want)
+		}
 	}
 }
 
@@ -231,6 +255,8 @@ func TestMistakes(t *testing.T) {
 		{"decode mode", head + ",decode_mode\n" + row + ",fast", "x:2: decode_mode: need cached or uncached, not fast"},
 		{"device kind", head + ",device_kind\n" + row + ",tpu", "x:2: device_kind: need cpu or gpu"},
 		{"truth", head + ",synthetic\n" + row + ",maybe", "x:2: synthetic: need true or false"},
+		{"half a window", head + ",decode_window_w\n" + row + ",300", "x:2: an energy window of decode needs decode_window_s"},
+		{"a window of another sensor", head + ",decode_window_s,decode_window_w,decode_window_tok_s\n" + row + ",3,300,1", "and power_period_ms"},
 		{"time", head + ",timestamp\n" + row + ",noon", "x:2: timestamp: need a time like"},
 		{"twice", head + ",rep\n" + row + ",0\n" + row + ",0", "x:3: repetition 0 of launch 0 of m.b.f16-f16.s is already in"},
 		{"not JSON", "{\n\"a\": x}", "x:2: not the JSON of llama-bench"},

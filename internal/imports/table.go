@@ -38,6 +38,7 @@ var Columns = []Column{
 	{"device", false, "name of the hardware, which prices go by"},
 	{"device_kind", false, "cpu or gpu"},
 	{"engine_version", false, "version of the program"},
+	{"origin", false, "name of the program, which tables show beside the backend; default csv"},
 	{"threads", false, "CPU threads"},
 	{"load_ms", false, "to load the model"},
 	{"gpu_temp_c", false, "temperature of the GPU"},
@@ -46,12 +47,20 @@ var Columns = []Column{
 	{"prefill_power_samples", false, "readings behind prefill_power_w"},
 	{"decode_power_samples", false, "readings behind decode_power_w"},
 	{"power_period_ms", false, "time between two values of the power sensor; without it power does not count"},
+	{"prefill_window_s", false, "an energy window: prefills repeated for so long, after this row"},
+	{"prefill_window_w", false, "mean power of the device in it, by an energy counter"},
+	{"prefill_window_tok_s", false, "tokens evaluated in it per second"},
+	{"decode_window_s", false, "an energy window of decode"},
+	{"decode_window_w", false, "mean power of the device in it"},
+	{"decode_window_tok_s", false, "tokens generated in it per second"},
 }
 
 // cells remembers the rows of the minimal CSV.
 type cells struct {
 	seen map[record.Key]place
 	next map[record.Key]int // the repetition that has no number of its own
+	// windows counts the energy windows of a cell, over all launches, by phase.
+	windows map[record.WindowKey]int
 }
 
 // addRow adds a row of the minimal CSV.
@@ -67,7 +76,7 @@ func (c *cells) addRow(out *Result, at place, values map[string]any, opts Option
 		f.required("model")
 	}
 	row := record.Record{
-		Origin: CSV, Status: record.StatusOK,
+		Origin: cmp.Or(f.text("origin"), CSV), Status: record.StatusOK,
 		Model: cmp.Or(opts.Model, f.text("model")), Backend: f.text("backend"), Scenario: f.text("scenario"),
 		Launch: f.count("launch", 0, 0), Batch: f.count("batch", 1, 1),
 		KVTypeK: cmp.Or(f.text("kv_type_k"), "f16"), KVTypeV: cmp.Or(f.text("kv_type_v"), "f16"),
@@ -108,8 +117,48 @@ func (c *cells) addRow(out *Result, at place, values map[string]any, opts Option
 		return at.errorf("repetition %d of launch %d of %s is already in %s:%d", row.Rep, row.Launch, row.CellID, was.file, was.line)
 	}
 	c.seen[row.Key()] = at
+	for _, phase := range []string{"prefill", "decode"} {
+		c.addWindow(f, phase, &row, out)
+	}
+	if f.err != nil {
+		return f.err
+	}
 	return out.add(row)
 }
+
+// addWindow adds the energy window of a phase after a row, if there is one. It
+// counts when it is 20 periods of the sensor long, as one of our own.
+func (c *cells) addWindow(f *fields, phase string, row *record.Record, out *Result) {
+	seconds, watts, rate := f.positive(phase+"_window_s"), f.positive(phase+"_window_w"), f.positive(phase+"_window_tok_s")
+	if seconds == nil && watts == nil && rate == nil {
+		return
+	}
+	period := f.positive("power_period_ms")
+	if f.err == nil && (seconds == nil || watts == nil || rate == nil || period == nil) {
+		f.err = f.at.errorf("an energy window of %s needs %[1]s_window_s, %[1]s_window_w, %[1]s_window_tok_s and power_period_ms", phase)
+	}
+	if f.err != nil {
+		return
+	}
+	cell := record.WindowKey{CellID: row.CellID, Phase: phase}
+	joules := *watts / *rate
+	w := record.WindowRecord{
+		Timestamp: row.Timestamp, CellID: row.CellID, Origin: row.Origin,
+		Model: row.Model, Backend: row.Backend, Scenario: row.Scenario, Launch: row.Launch, Phase: phase, Window: c.windows[cell],
+		Batch: row.Batch, KVTypeK: row.KVTypeK, KVTypeV: row.KVTypeV, DecodeMode: row.DecodeMode,
+		Synthetic: row.Synthetic, Device: row.Device, DeviceKind: row.DeviceKind,
+		EndNs: int64(*seconds * 1e9), TokPerS: *rate, SensorPeriodMs: period,
+		CounterW: watts, JPerToken: &joules, Method: "counter", Valid: true,
+	}
+	if *seconds*1e3 < minWindowPeriods**period {
+		w.Valid, w.Reasons = false, []record.Reason{record.TooShort}
+	}
+	c.windows[cell]++
+	out.Windows = append(out.Windows, w)
+}
+
+// minWindowPeriods is what record.TooShort asks of a window.
+const minWindowPeriods = 20
 
 // power returns the power of both phases; nil when there is none.
 func (f *fields) power() *record.PhasePower {

@@ -1,6 +1,9 @@
 package matrix
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 func TestStudyMatrix(t *testing.T) {
 	s, err := Load("../../configs/matrix.yaml")
@@ -72,6 +75,44 @@ func TestKVQuantMatrix(t *testing.T) {
 	}
 	if weights["f16"] != 32 || weights["q8_0"] != 16 || weights["q4_k_m"] != 16 {
 		t.Errorf("cells by the type of weights: %v", weights)
+	}
+}
+
+func TestH200StudyMatrix(t *testing.T) {
+	s, err := Load("../../configs/h200-study.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	study, err := Load("../../configs/matrix.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(s.Scenarios, study.Scenarios) || !reflect.DeepEqual(s.Models, study.Models) || s.Seed != study.Seed {
+		t.Error("other models, work or prompts than configs/matrix.yaml")
+	}
+	p := mustPlan(t, s, Narrow{})
+	if p.Rows() != 675 || s.Launches != 3 {
+		t.Errorf("Rows = %d in %d launches, want 675 in 3", p.Rows(), s.Launches)
+	}
+	// The file says 20 minutes: bound what rows and windows take, at the slowest
+	// rates of each model's decode and of all prefill in reports/h200-2026-11-23.
+	rate := map[string]float64{"gpt2": 790, "llama-3.2-1b": 680, "qwen2.5-1.5b": 390, "phi-2": 240, "llama-3.2-3b": 310}
+	seconds := 0.0
+	for _, c := range p.Cells {
+		if c.Skip != "" || c.Backend.Device != "cuda" || rate[c.Model.Name] == 0 {
+			t.Errorf("%s is not measured on a GPU", c.ID)
+		}
+		if tuned := c.Backend.Env["GGML_CUDA_GRAPH_OPT"] == "1"; tuned != (c.Backend.Name == "llamacpp-gpu-tuned") || *c.Backend.Graphs == (c.Backend.Name == "llamacpp-gpu-nographs") {
+			t.Errorf("%s: graphs %v, environment %v", c.ID, c.Backend.Graphs, c.Backend.Env)
+		}
+		row := float64(c.Scenario.PromptTokens)/6000 + float64(c.Scenario.GenTokens)/rate[c.Model.Name]
+		seconds += row * float64(s.Launches*(s.Repetitions+c.Backend.Warmup))
+		if s.Energy.Covers(c.Scenario.Name) {
+			seconds += 2 * float64(s.Energy.Windows) * (s.Energy.WindowS + 0.5)
+		}
+	}
+	if seconds > 20*60 {
+		t.Errorf("rows and windows take about %.0f s, want at most 20 minutes", seconds)
 	}
 }
 

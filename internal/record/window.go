@@ -34,6 +34,9 @@ type WindowRecord struct {
 	CellID    string    `json:"cell_id"`
 	Place
 
+	// Origin is that of Record.Origin, of an imported window.
+	Origin string `json:"origin,omitempty"`
+
 	Model      string `json:"model"`
 	Backend    string `json:"backend"`
 	Scenario   string `json:"scenario"`

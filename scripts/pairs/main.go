@@ -1,9 +1,11 @@
-// Pairs summarises what scripts/compare-llama-bench.sh measured: it reads the
-// raw times from standard input and prints, for each metric, every pair and the
-// geometric mean of our rate over the peer's with a bootstrap 95 % interval.
+// Pairs summarises what scripts like scripts/compare-llama-bench.sh measured: it
+// reads the raw times from standard input and prints, for each metric, every pair
+// and the geometric mean of our rate over the peer's with a bootstrap 95 %
+// interval; with -format markdown one table of those means alone.
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,31 +20,74 @@ const (
 	seed      = 42 // so that the same times always give the same interval
 )
 
-func main() { os.Exit(run(os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run returns the exit code: 0, or 2 if the input is not what the script writes or has fewer than two pairs.
-func run(stdin io.Reader, stdout, stderr io.Writer) int {
+// run returns the exit code: 0, or 2 for wrong flags, when the input is not what
+// the scripts write, and when some metric has fewer than two pairs.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("pairs", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	format := flags.String("format", "text", "text or markdown")
+	if flags.Parse(args) != nil {
+		return 2
+	}
+	show := map[string]func(io.Writer, []result){"text": text, "markdown": markdown}[*format]
+	if show == nil || flags.NArg() > 0 {
+		fmt.Fprintln(stderr, "pairs: need times on standard input, and -format text or markdown")
+		return 2
+	}
 	metrics, err := read(stdin)
 	if err != nil {
 		fmt.Fprintf(stderr, "pairs: %v\n", err)
 		return 2
 	}
+	var results []result
+	code := 0
 	for _, m := range metrics {
-		var ours, peer []float64
-		t := table.NewWriter()
-		t.AppendHeader(table.Row{m.Name, "first", "ours tok/s", "peer tok/s", "ours/peer"})
-		for _, p := range m.Pairs {
-			ours, peer = append(ours, p.Ours), append(peer, p.Peer)
-			t.AppendRow(table.Row{p.ID, p.First, fmt.Sprintf("%.2f", p.Ours), fmt.Sprintf("%.2f", p.Peer), fmt.Sprintf("%.4f", p.Ours/p.Peer)})
-		}
-		fmt.Fprintln(stdout, t.Render())
-		ratio, ci, err := stats.PairedRatio(ours, peer, 0.95, resamples, seed)
+		r, err := summarise(m)
 		if err != nil {
 			fmt.Fprintf(stderr, "pairs: %s: %v\n", m.Name, err)
-			return 2
+			code = 2
+			continue
 		}
-		fmt.Fprintf(stdout, "%s: ours/peer %.4f, 95 %% interval %.4f to %.4f (geometric mean, bootstrap over pairs, n = %d)\n\n",
-			m.Name, ratio, ci.Lo, ci.Hi, len(m.Pairs))
+		results = append(results, r)
 	}
-	return 0
+	show(stdout, results)
+	return code
+}
+
+// A result is what the pairs of a metric come to.
+type result struct {
+	metric
+	Ratio float64 // geometric mean of ours over the peer's
+	CI    stats.Range
+}
+
+func summarise(m metric) (result, error) {
+	var ours, peer []float64
+	for _, p := range m.Pairs {
+		ours, peer = append(ours, p.Ours), append(peer, p.Peer)
+	}
+	ratio, ci, err := stats.PairedRatio(ours, peer, 0.95, resamples, seed)
+	return result{m, ratio, ci}, err
+}
+
+func text(w io.Writer, results []result) {
+	for _, r := range results {
+		t := table.NewWriter()
+		t.AppendHeader(table.Row{r.Name, "first", "ours tok/s", "peer tok/s", "ours/peer"})
+		for _, p := range r.Pairs {
+			t.AppendRow(table.Row{p.ID, p.First, fmt.Sprintf("%.2f", p.Ours), fmt.Sprintf("%.2f", p.Peer), fmt.Sprintf("%.4f", p.Ours/p.Peer)})
+		}
+		fmt.Fprintln(w, t.Render())
+		fmt.Fprintf(w, "%s: ours/peer %.4f, 95 %% interval %.4f to %.4f (geometric mean, bootstrap over pairs, n = %d)\n\n",
+			r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, len(r.Pairs))
+	}
+}
+
+func markdown(w io.Writer, results []result) {
+	fmt.Fprintln(w, "| measured | ratio | 95 % | pairs |\n|:--- | ---:|:--- | ---:|")
+	for _, r := range results {
+		fmt.Fprintf(w, "| %s | %.3f | %.3f to %.3f | %d |\n", r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, len(r.Pairs))
+	}
 }

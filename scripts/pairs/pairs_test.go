@@ -22,7 +22,7 @@ const input = `pair,metric,side,position,rep,tokens,ms
 
 func TestRun(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(strings.NewReader(input), &stdout, &stderr); code != 0 {
+	if code := run(nil, strings.NewReader(input), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	// Prefill by hand: 1024 tokens in 2000 ms on both sides, though the mean
@@ -52,6 +52,26 @@ prefill: ours/peer 1.0000, 95 % interval 1.0000 to 1.0000 (geometric mean, boots
 	}
 }
 
+func TestMarkdown(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"-format", "markdown"}, strings.NewReader(input), &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	want := `| measured | ratio | 95 % | pairs |
+|:--- | ---:|:--- | ---:|
+| decode | 1.000 | 0.800 to 1.250 | 2 |
+| prefill | 1.000 | 1.000 to 1.000 | 2 |
+`
+	if stdout.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", stdout.String(), want)
+	}
+	for _, args := range [][]string{{"-format", "html"}, {"-frob"}, {"file"}} {
+		if code := run(args, strings.NewReader(input), &stdout, &stderr); code != 2 {
+			t.Errorf("%v: exit code %d, want 2", args, code)
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	head := strings.Join(header, ",") + "\n"
 	for _, tc := range []struct{ name, input, want string }{
@@ -67,7 +87,7 @@ func TestRunRefuses(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := run(strings.NewReader(tc.input), &stdout, &stderr)
+			code := run(nil, strings.NewReader(tc.input), &stdout, &stderr)
 			if code != 2 || !strings.Contains(stderr.String(), tc.want) {
 				t.Errorf("exit code %d, stdout %q, stderr %q, want 2 and %q", code, stdout.String(), stderr.String(), tc.want)
 			}

@@ -63,6 +63,7 @@ while [ $# -gt 0 ]; do
 done
 
 prepare batched-bench llama-batched-bench
+pick_model
 
 # measure SIDE BATCH: sets prefill and decode, in milliseconds of all sequences.
 # The peer runs the shape twice and the second counts, as ours has one warm-up.
@@ -101,5 +102,4 @@ for ((pair = 1; pair <= pairs; pair++)); do
     done
     say "pair $pair of $pairs"
 done
-say "raw times: $out"
-(cd "$root" && "$go" run ./scripts/pairs) <"$out"
+summary text

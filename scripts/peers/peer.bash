@@ -1,12 +1,13 @@
 # Part of the scripts that compare ./bench with another program of the engine.
 # They source it and call `prepare NAME PROGRAM` after reading their flags into
-# root, gpu, threads, out, peer and model, with say, die and misuse defined.
+# root, gpu, threads, out and peer, with say, die and misuse defined.
 
 # count FLAG VALUE LEAST
 count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
 
 # prepare NAME PROGRAM: completes those, builds PROGRAM into peer unless one was
 # named, and sets device, layers, bench, go, and answer and errors, two files.
+# Without PROGRAM, ./bench is compared with itself.
 prepare() {
     local make=cpu
     device=cpu layers=0
@@ -17,18 +18,41 @@ prepare() {
     [ -x "$go" ] || go=go
     [ -n "$threads" ] || threads=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
     out=${out:-$root/results/$1-$(date +%Y%m%d-%H%M%S).csv}
-    [ -n "$peer" ] || build_peer "$2"
-    [ -x "$peer" ] || die "$peer is not a program"
-    if [ -z "$model" ]; then
-        model=$root/build/compare/gpt2-synthetic.gguf
-        if [ ! -f "$model" ]; then
-            mkdir -p "$root/build/compare"
-            "$bench" synth gpt2 -o "$model"
-        fi
+    if [ $# -gt 1 ]; then
+        [ -n "$peer" ] || build_peer "$2"
+        [ -x "$peer" ] || die "$peer is not a program"
     fi
-    [ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
     answer=$(mktemp) errors=$(mktemp)
     trap 'rm -f "$answer" "$errors"' EXIT
+}
+
+# pick_model: sets model to a synthetic gpt2 unless it is a file already.
+pick_model() {
+    [ -n "$model" ] || model=$(synthetic gpt2)
+    [ -f "$model" ] || die "no model file $model: scripts/fetch-models.sh gets real ones, ./bench synth makes stand-ins"
+}
+
+# synthetic NAME: prints the stand-in of a published model, made at first use.
+synthetic() {
+    local file=$root/models/synthetic/$1-seed42-f16.gguf
+    if [ ! -f "$file" ]; then
+        mkdir -p "$root/models/synthetic"
+        "$bench" synth "$1" -o "$file" >&2 || die "no model $1"
+    fi
+    echo "$file"
+}
+
+# array KEY: the numbers in the array KEY of the JSON in $answer, one a line.
+array() { tr -d ' \n\t' <"$answer" | grep -o "\"$1\":\[[^]]*\]" | sed 's/.*\[//; s/\]//' | tr ',' '\n'; }
+
+# summary FORMAT: prints what the pairs in $out come to, as text or markdown.
+summary() {
+    say "raw times: $out"
+    if ! command -v "$go" >/dev/null; then
+        say "no Go here to sum them up; where there is: go run ./scripts/pairs -format $1 <$out"
+        return
+    fi
+    (cd "$root" && "$go" run ./scripts/pairs -format "$1") <"$out"
 }
 
 # On the CPU a build of its own, with every instruction this host has, so that
