@@ -23,19 +23,19 @@ no-pinned | GGML_CUDA_NO_PINNED=1 | | host buffers are not pinned
 four-threads | | --threads 4 | four CPU threads beside the GPU'
 
 usage() {
-    cat <<'USAGE'
+    cat <<USAGE
 usage: scripts/settings.sh [option...]
 
 Runs ./bench probe with one setting of the engine changed and with none, in
 pairs that take turns in going first, each side a process of its own: the engine
 reads its environment once. Prints a Markdown table of the rate with the setting
 over the rate without, the geometric mean with its bootstrap 95 % interval, for
-prefill and decode. Run `make cpu` (or `make cuda`) before.
+prefill and decode. Run \`make cpu\` (or \`make cuda\`) before.
 
 The raw times go to a CSV file pair by pair. With the same --out a call that was
 cut goes on where it was.
 
-  --models LIST     default gpt2,llama-3.2-1b,qwen2.5-1.5b,phi-2,llama-3.2-3b,
+  --models LIST     default $study,
                     as synthetic stand-ins, made at first use
   --models-dir DIR  take DIR/MODEL-f16.gguf instead
   --settings LIST   only these (default: all of the device; see --list)
@@ -55,7 +55,7 @@ misuse() { say "$@"; usage >&2; exit 2; }
 # shellcheck source=scripts/peers/peer.bash
 source "$root/scripts/peers/peer.bash"
 
-models=gpt2,llama-3.2-1b,qwen2.5-1.5b,phi-2,llama-3.2-3b dir='' names='' environment=() shape=256+128 pairs=5 threads='' gpu=0 out='' list=0
+models=$study dir='' names='' environment=() shape=256+128 pairs=5 threads='' gpu=0 out='' list=0
 while [ $# -gt 0 ]; do
     case $1 in
         --gpu) gpu=1 ;;
@@ -120,8 +120,7 @@ mkdir -p "$(dirname "$out")"
 for ((pair = 1; pair <= pairs; pair++)); do
     if ((pair % 2)); then order=(ours peer); else order=(peer ours); fi
     for model in ${models//,/ }; do
-        if [ -n "$dir" ]; then file=$dir/$model-f16.gguf; else file=$(synthetic "$model"); fi
-        [ -f "$file" ] || die "no model file $file: scripts/fetch-models.sh gets it"
+        model_file "$model"
         for name in ${names//,/ }; do
             metric="$model $name"
             ! grep -q "^$pair,$metric decode," "$out" || continue

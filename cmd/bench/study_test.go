@@ -16,21 +16,21 @@ import (
 // The peers of the study have the shapes that Synth gives to ours.
 func TestPeersHaveOurShapes(t *testing.T) {
 	script := document(t, "scripts/peers/transformers_bench.py")
-	models := 0
+	var names []string
 	for _, a := range llama.SynthArchs() {
 		if strings.HasPrefix(a.Name, "tiny-") {
 			continue
 		}
-		models++
 		if want := fmt.Sprintf("Shape(%q, %d, ", a.Name, a.Params(a.Layers)); !strings.Contains(script, want) {
 			t.Errorf("transformers_bench.py has no %s...", want)
 		}
-		if llamaBench := document(t, "scripts/peers/llama_bench.sh"); !strings.Contains(llamaBench, a.Name) {
-			t.Errorf("llama_bench.sh does not measure %s", a.Name)
-		}
+		names = append(names, a.Name)
 	}
-	if found := strings.Count(script, "    Shape(\""); found != models {
-		t.Errorf("%d shapes in transformers_bench.py, want %d", found, models)
+	if found := strings.Count(script, "    Shape(\""); found != len(names) {
+		t.Errorf("%d shapes in transformers_bench.py, want %d", found, len(names))
+	}
+	if want := "\nstudy=" + strings.Join(names, ",") + "\n"; !strings.Contains(document(t, "scripts/peers/peer.bash"), want) {
+		t.Errorf("peer.bash has no %s", want)
 	}
 	// Their scenarios are those of the matrix.
 	matrix := document(t, "configs/h200-study.yaml")

@@ -3,7 +3,6 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-study=gpt2,llama-3.2-1b,qwen2.5-1.5b,phi-2,llama-3.2-3b
 
 usage() {
     cat <<USAGE
@@ -109,8 +108,7 @@ mkdir -p "$(dirname "$out")"
 [ -s "$out" ] || echo model,backend,origin,scenario,launch,rep,prompt_tokens,gen_tokens,prefill_ms,decode_ms,synthetic,timestamp,device,device_kind,engine_version >"$out"
 for ((round = first; round < first + rounds; round++)); do
     for model in ${models//,/ }; do
-        if [ -n "$dir" ]; then file=$dir/$model-f16.gguf; else file=$(synthetic "$model"); fi
-        [ -f "$file" ] || die "no model file $file: scripts/fetch-models.sh gets it"
+        model_file "$model"
         # Stand-ins say so in the header of the file, of which the tokenizer takes 10 MB.
         if head -c 33554432 "$file" | grep -a phasebench.synthetic >/dev/null; then synthetic=true; else synthetic=false; fi
         for scenario in ${scenarios//,/ }; do

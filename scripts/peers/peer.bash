@@ -2,6 +2,10 @@
 # They source it and call `prepare NAME PROGRAM` after reading their flags into
 # root, gpu, threads, out and peer, with say, die and misuse defined.
 
+# The models of the study, as ./bench synth knows them.
+# shellcheck disable=SC2034 # for those that source this
+study=gpt2,llama-3.2-1b,qwen2.5-1.5b,phi-2,llama-3.2-3b
+
 # count FLAG VALUE LEAST
 count() { [[ $2 =~ ^[1-9][0-9]*$ && $2 -ge $3 ]] || misuse "$1 needs a number of at least $3, not $2"; }
 
@@ -40,6 +44,12 @@ synthetic() {
         "$bench" synth "$1" -o "$file" >&2 || die "no model $1"
     fi
     echo "$file"
+}
+
+# model_file NAME: sets file to a model in the folder dir or, without one, to its stand-in.
+model_file() {
+    if [ -n "$dir" ]; then file=$dir/$1-f16.gguf; else file=$(synthetic "$1"); fi
+    [ -f "$file" ] || die "no model file $file: scripts/fetch-models.sh gets it"
 }
 
 # array KEY: the numbers in the array KEY of the JSON in $answer, one a line.
