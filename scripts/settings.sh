@@ -8,6 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 on_both='
 flash-off | | --flash-attn off | no flash attention
 host-argmax | | --argmax host | the greedy token is chosen on the host
+split-argmax | | --argmax graph-split | the greedy token is chosen in two passes
 ubatch-128 | | --ubatch 128 | 128 tokens to a compute graph
 ubatch-64 | | --ubatch 64 | 64 tokens to a compute graph
 no-mmap | | --mmap=false | the model file is read, not mapped
