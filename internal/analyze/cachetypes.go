@@ -140,19 +140,25 @@ func quotient(x, y *int64) *float64 {
 	return &v
 }
 
+// asFast is the least ratio of speeds that counts as no slower.
+const asFast = 0.95
+
 // Pays says what a type is good for beside F16: "yes" for one that takes less
-// memory and is not slower beyond noise; nil for F16 and where that is not known.
+// memory and whose whole interval of decode is no slower, "unclear" where that is
+// too wide to tell; nil for F16 and where it is not known.
 func (p *CachePoint) Pays() any {
 	if p.Decode16 == nil || p.TimesF16 == nil {
 		return nil
 	}
-	smaller := *p.TimesF16 < 1
+	smaller, ci := *p.TimesF16 < 1, p.Decode16.CI
 	switch {
-	case smaller && p.Decode16.CI.Hi >= 1:
+	case smaller && ci.Lo >= asFast:
 		return "yes"
-	case smaller:
+	case smaller && ci.Hi < 1:
 		return "for memory only"
-	case p.Decode16.CI.Lo > 1:
+	case smaller:
+		return "unclear"
+	case ci.Lo > 1:
 		return "for speed only"
 	}
 	return "no"
@@ -245,7 +251,7 @@ func cacheTypeTables() []definition {
 		fill: fillCacheTypes,
 		notes: []string{
 			"A token: bytes of one position of one sequence by the formula for blocks; cell: what the engine held at the end, all sequences. × f16: of bytes and $, that of the type over that of f16; of prefill and decode, how many times as fast as f16, with its 95 % interval.",
-			"As fast as f16 from: where straight lines through the times of the single steps meet, when the type's is higher at first and rises less, both beyond noise (p < 0.05 over the rounds). Pays: less memory and not slower beyond noise; for memory only: less memory, but slower. What a type does to the text is not in these figures.",
+			fmt.Sprintf("As fast as f16 from: where straight lines through the times of the single steps meet, when the type's is higher at first and rises less, both beyond noise (p < 0.05 over the rounds). Pays: less memory, and the whole interval of decode at %g or more of f16's speed; for memory only: less memory, but slower; unclear: the interval is too wide to tell. What a type does to the text is not in these figures.", asFast),
 		},
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/stats"
 )
 
 // cacheRow is a row with a cache of the given types whose steps take a ms and b
@@ -120,6 +121,12 @@ func TestCacheStudiesWithoutFormula(t *testing.T) {
 	if !warned(a, "no KV formula: sliding-window attention; what was measured stands by itself") {
 		t.Errorf("no warning of it: %v", a.Warnings)
 	}
+	if kind, _ := a.Models[0].attention(); kind != "sliding-window attention" {
+		t.Errorf("its attention is called %q", kind)
+	}
+	if all, err := a.Crossovers(); err != nil || len(all) != 0 {
+		t.Errorf("it has crossovers: %+v, %v", all, err)
+	}
 	for _, k := range a.KV {
 		if k.FormulaBytes != nil || k.Exact != nil {
 			t.Errorf("%s has a formula: %+v", k.Key, k)
@@ -161,5 +168,23 @@ func TestCacheStudiesThatAreNone(t *testing.T) {
 	a := analyzed(t, []record.Record{okRow("m", "cpu", 0, 0, 1, 5), okRow("m", "cpu", 0, 1, 1, 5)}, Options{})
 	if all, err := a.CacheStudies(); err != nil || len(all) != 0 {
 		t.Errorf("%d studies of one type, %v", len(all), err)
+	}
+}
+
+func TestCachePays(t *testing.T) {
+	for _, c := range []struct {
+		times, lo, hi float64
+		want          string
+	}{
+		{0.5, 1.1, 1.2, "yes"}, {0.5, 0.96, 1.02, "yes"}, {0.5, 0.96, 0.98, "yes"}, {0.5, 0.8, 0.9, "for memory only"},
+		{0.5, 0.3, 3, "unclear"}, {0.5, 0.9, 1.01, "unclear"}, {2, 1.01, 1.1, "for speed only"}, {2, 0.9, 1.1, "no"}, {1, 0.9, 1.1, "no"},
+	} {
+		p := CachePoint{TimesF16: &c.times, Decode16: &stats.Ratio{CI: stats.Range{Lo: c.lo, Hi: c.hi}}}
+		if got := p.Pays(); got != c.want {
+			t.Errorf("%v of the memory, %v to %v times as fast: %v, want %v", c.times, c.lo, c.hi, got, c.want)
+		}
+	}
+	if got := (&CachePoint{}).Pays(); got != nil {
+		t.Errorf("nothing known: %v", got)
 	}
 }

@@ -93,6 +93,8 @@ func (a *Analysis) eachCache(f func(m *Model, typeK, typeV string, perToken int6
 func (m *Model) attention() (kind string, ratio float64) {
 	ratio = float64(m.Info.Heads) / float64(m.Info.KVHeads)
 	switch {
+	case m.Info.KVIrregular != "":
+		return m.Info.KVIrregular, ratio
 	case m.Info.KVHeads == m.Info.Heads:
 		return "MHA", ratio
 	case m.Info.KVHeads == 1:

@@ -181,10 +181,14 @@ func (w *author) whichCache(study []entry) string {
 	}
 	if e, ok := smallest("yes"); ok {
 		out := where + ": " + beside(e) + ": it pays, as far as the quality of the text allows."
-		if longest, known := e.number("longest_tokens"); known && longest > 0 {
-			out += fmt.Sprintf(" The device's memory and the model's positions hold a context of %s tokens, with f16 %s.", e.shown("longest_tokens"), study[0].shown("longest_tokens"))
+		longest, known := e.number("longest_tokens")
+		if with16, _ := study[0].number("longest_tokens"); known && longest > with16 {
+			out += fmt.Sprintf(" A context of %s tokens fits, with f16 one of %s.", e.shown("longest_tokens"), study[0].shown("longest_tokens"))
 		}
 		return out
+	}
+	if e, ok := smallest("unclear"); ok {
+		return where + ": " + beside(e) + ": too wide an interval to say whether it pays; more repetitions, or a quieter machine."
 	}
 	if e, ok := smallest("for memory only"); ok {
 		return where + ": no smaller type decodes as fast as f16. " + strings.ToUpper(beside(e)[:1]) + beside(e)[1:] + ": it pays only where memory ends the context or the batch."

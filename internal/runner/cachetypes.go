@@ -24,7 +24,7 @@ func (g *GroupCheck) checkCaches(host Host) {
 		}
 		if reason != "" {
 			c.skip(record.SkipCache, "%s", reason)
-		} else if onGPU && c.Backend.FlashAttn != "off" && alwaysConverted(c.KV, *g.Info) {
+		} else if onGPU && c.Backend.FlashAttn != "off" && flashTakes(c.KV, *g.Info) && alwaysConverted(c.KV, *g.Info) {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("attention on the GPU converts a cache of %s to f16 at every step, with heads of %d", c.KV, g.Info.HeadDimK))
 		}
 	}
@@ -51,7 +51,7 @@ func refusedCache(kv matrix.KVType, m wire.ModelInfo) string {
 // Models whose keys and values differ in size are left to the engine.
 var (
 	flashTypes    = []string{"f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}
-	flashHeads    = []int{40, 64, 72, 80, 96, 112, 128, 256}
+	flashHeads    = []int{40, 64, 72, 80, 96, 112, 128, 256, 512}
 	flashVecHeads = []int{64, 128, 256}
 )
 
@@ -61,9 +61,7 @@ func noKernel(kv matrix.KVType, m wire.ModelInfo, flashAttn string, pairs []stri
 	if flashAttn == "off" {
 		return ""
 	}
-	taken := slices.Contains(flashTypes, kv.K) && slices.Contains(flashTypes, kv.V) &&
-		(m.HeadDimK != m.HeadDimV || m.HeadDimK == 0 || m.HeadDimK == 512 || slices.Contains(flashHeads, m.HeadDimK))
-	if !taken {
+	if !flashTakes(kv, m) {
 		if flashAttn == "auto" && !matrix.Quantized(kv.V) {
 			return "" // the engine does without flash attention
 		}
@@ -76,6 +74,12 @@ func noKernel(kv matrix.KVType, m wire.ModelInfo, flashAttn string, pairs []stri
 	}
 	return fmt.Sprintf("the engine was built without a CUDA kernel for K %s and V %s, and would convert the whole cache to f16 at every step: take one of %s, or build it: make clean, then FA_QUANTS=%s make cuda",
 		kv.K, kv.V, strings.Join(pairs, ", "), pair)
+}
+
+// flashTakes reports whether CUDA's flash attention takes a cache of these types.
+func flashTakes(kv matrix.KVType, m wire.ModelInfo) bool {
+	return slices.Contains(flashTypes, kv.K) && slices.Contains(flashTypes, kv.V) &&
+		(m.HeadDimK != m.HeadDimV || slices.Contains(flashHeads, m.HeadDimK))
 }
 
 // vecType is the type whose decode kernel a cache type is given to.

@@ -41,6 +41,7 @@ func TestCacheTypes(t *testing.T) {
 		{"iq4_nl", "f16", 64, "on", "cuda", cpu},
 		{"iq4_nl", "iq4_nl", 64, "auto", "cpu", ""},
 		{"f16", "f16", 160, "auto", "cuda", ""},
+		{"bf16", "bf16", 160, "auto", "cuda", ""}, // likewise
 		{"f16", "f16", 160, "on", "cuda", cpu},
 		{"q8_0", "q8_0", 160, "auto", "cuda", cpu},
 	} {
@@ -59,7 +60,7 @@ func TestCacheTypes(t *testing.T) {
 			t.Errorf("%s: skipped as %q", name, got.SkipKind)
 		}
 		warns := c.device == "cuda" && c.flash != "off" && c.reason == "" &&
-			(c.k == "f32" || c.k != "f16" && c.headDim != 64 && c.headDim != 128)
+			(c.k == "f32" || c.k != "f16" && (c.headDim == 80 || c.headDim == 96))
 		if (len(got.Warnings) > 0) != warns {
 			t.Errorf("%s, heads of %d, flash_attn %s warns %q", name, c.headDim, c.flash, got.Warnings)
 		}
