@@ -175,3 +175,25 @@ func TestNoTokens(t *testing.T) {
 		t.Errorf("no tokens: %+v", total)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	good := func() Tally {
+		m := Moments{N: 3, Mean: 2, M2: 1}
+		return Tally{NLL: m, Reference: &Comparison{NLL: m, Diff: m, KL: m, SameTop: 3}}
+	}
+	if err := good().Check(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(t *Tally){
+		"one token":       func(t *Tally) { *t = Tally{NLL: Moments{N: 1}} },
+		"fewer pairs":     func(t *Tally) { t.Reference.Diff.N = 2 },
+		"too many agree":  func(t *Tally) { t.Reference.SameTop = 4 },
+		"negative spread": func(t *Tally) { t.NLL.M2 = -1 },
+		"overflow":        func(t *Tally) { t.Reference.NLL.Mean = 1e4 },
+	} {
+		tally := good()
+		if spoil(&tally); tally.Check() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

@@ -9,6 +9,7 @@
 package quality
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -44,6 +45,28 @@ func (t *Tally) Merge(o Tally) {
 	t.Reference.Diff.Merge(o.Reference.Diff)
 	t.Reference.KL.Merge(o.Reference.KL)
 	t.Reference.SameTop += o.Reference.SameTop
+}
+
+// Check says what keeps a tally that comes from a file from being one: fewer than
+// two tokens, counts that disagree, or numbers without a finite perplexity.
+func (t Tally) Check() error {
+	n, c := t.NLL.N, t.Reference
+	switch {
+	case n < 2:
+		return fmt.Errorf("%d scored tokens; a spread needs two", n)
+	case c != nil && (c.NLL.N != n || c.Diff.N != n || c.KL.N != n || c.SameTop < 0 || c.SameTop > n):
+		return fmt.Errorf("%d scored tokens, but other counts of the reference", n)
+	}
+	all := []Estimate{t.Perplexity()}
+	if v := t.Versus(); v != nil {
+		all = append(all, v.Perplexity, v.Ratio, v.Delta, v.KL)
+	}
+	for _, e := range all {
+		if sum := e.Value + e.SE + e.Low + e.High; math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return errors.New("the perplexity is not finite")
+		}
+	}
+	return nil
 }
 
 // Score tallies the tokens next by the logits that precede each: rows of one
