@@ -75,8 +75,8 @@ func (s *Scorer) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if q.Text.NCtx < 4 {
-		return refuse("chunks of %d tokens: need at least 4, of which the second half is scored", q.Text.NCtx)
+	if q.Text.NCtx < 8 {
+		return refuse("chunks of %d tokens: need at least 8, of which the second half is scored", q.Text.NCtx)
 	}
 	device, err := pickDevice(q.Engine.Device)
 	if err != nil {
@@ -86,6 +86,9 @@ func (s *Scorer) open() (err error) {
 		return err
 	}
 	info := s.model.Info()
+	if q.Text.NCtx > info.CtxTrain {
+		return refuse("chunks of %d tokens: %s has positions for %d", q.Text.NCtx, q.Model.Path, info.CtxTrain)
+	}
 	s.about = wire.QualityReply{Info: modelInfo(info), Device: device.Description, Threads: threads(q.Engine), Version: llama.Version()}
 	v, err := s.model.Vocabulary()
 	if err != nil {
@@ -122,9 +125,15 @@ func (s *Scorer) open() (err error) {
 	return err
 }
 
-func refuse(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), llama.ErrBadInput)
-}
+// refused is what a caller asked for and cannot have, in words for them.
+type refused string
+
+func (e refused) Error() string { return string(e) }
+
+// Unwrap returns the kind of error.
+func (refused) Unwrap() error { return llama.ErrBadInput }
+
+func refuse(format string, args ...any) error { return refused(fmt.Sprintf(format, args...)) }
 
 // readText returns what is in a file, less one line break at its end, which
 // llama.cpp's tool takes off too.

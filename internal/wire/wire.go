@@ -321,7 +321,7 @@ type Quality struct {
 // QualityText is the text and how it is cut.
 type QualityText struct {
 	Path string `json:"path"`  // a file of plain text
-	NCtx int    `json:"n_ctx"` // tokens of a chunk, at least 4
+	NCtx int    `json:"n_ctx"` // tokens of a chunk, at least 8
 	// AllowSynthetic takes models of random weights too, of which a text says
 	// nothing. They are refused otherwise.
 	AllowSynthetic bool `json:"allow_synthetic,omitempty"`
