@@ -73,10 +73,7 @@ func (a *Analysis) operatingPoint(g *Group) (OperatingPoint, error) {
 	if g.TPOTMs != nil {
 		p.TPOTMs = g.TPOTMs.P95
 	}
-	own := len(a.Rankings) > 0 && a.Rankings[0].Own
-	if i := slices.IndexFunc(g.Costs, func(x Cost) bool { return x.Own == own }); i >= 0 {
-		p.Cost = &g.Costs[i]
-	}
+	p.Cost = a.ranked(g)
 	i := slices.IndexFunc(a.Rooflines, func(r Roofline) bool { return r.Group == g })
 	if i < 0 {
 		return p, nil
@@ -92,6 +89,16 @@ func (a *Analysis) operatingPoint(g *Group) (OperatingPoint, error) {
 	}
 	p.DecodeMFU, err = share(&flops, g.Decode.SPerTok.Value, p.Ceiling.MatmulFlopsPerS, econ.MFU)
 	return p, err
+}
+
+// ranked returns the cost of a group at the price that the ranking goes by; nil
+// when there is none.
+func (a *Analysis) ranked(g *Group) *Cost {
+	own := len(a.Rankings) > 0 && a.Rankings[0].Own
+	if i := slices.IndexFunc(g.Costs, func(x Cost) bool { return x.Own == own }); i >= 0 {
+		return &g.Costs[i]
+	}
+	return nil
 }
 
 // choose finds the knee and the front of points that all have a price.

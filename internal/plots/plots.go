@@ -145,6 +145,7 @@ func definitions() []definition {
 		{"cost_tier_comparison", "Cost of the blend at every tier", tierComparison},
 		{"break_even", "Buying against renting, in cash", breakEven},
 		{"batches", "Cost, latency, energy and use of the device against batch", batches},
+		{"quality_cost", "Cost against perplexity", qualityCost},
 		{"kv_memory_scaling", "KV cache against context length", kvScaling},
 		{"kv_crossover", "Where the KV cache outgrows the weights", kvCrossover},
 		{"cached_vs_uncached", "Decode with and without the KV cache", cachedVsUncached},
