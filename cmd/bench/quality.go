@@ -156,7 +156,7 @@ func printQuality(r *qualityResult, out io.Writer) {
 		r.Model, r.FileType, r.KVTypeK, r.KVTypeV, r.Device, r.Scored, r.Text, r.Chunks, r.NCtx)
 	line := func(name, format string, e quality.Estimate, scale float64) {
 		value := func(x float64) string { return fmt.Sprintf(format, scale*x) }
-		fmt.Fprintf(out, "  %-22s %s ± %s (95 %% from %s to %s)\n", name, value(e.Value), value(e.SE), value(e.Low), value(e.High))
+		fmt.Fprintf(out, "  %-22s %s, standard error %s, 95 %% from %s to %s\n", name, value(e.Value), value(e.SE), value(e.Low), value(e.High))
 	}
 	line("perplexity", "%.4f", r.Perplexity, 1)
 	v := r.Versus

@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
                 --model) model=$2 ;;
                 --text) text=$2 ;;
                 --kv-type) [[ $2 =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] || misuse "--kv-type needs names with commas between, not $2"; types=$2 ;;
-                --ctx) count "$1" "$2" 4; ctx=$2 ;;
+                --ctx) count "$1" "$2" 8; ctx=$2 ;;
                 --chunks) count "$1" "$2" 1; chunks=$2 ;;
                 --threads) count "$1" "$2" 1; threads=$2 ;;
                 --peer) peer=$2 ;;
