@@ -100,7 +100,7 @@ func TestDifferSees(t *testing.T) {
 
 // Pictures are small, well-formed, and the same every time.
 func TestFormats(t *testing.T) {
-	r := newRun(t).batched()
+	r := newRun(t).batched().withPerplexities()
 	all, again := r.draw(t), r.draw(t)
 	for i, p := range all {
 		if !bytes.Equal(p.SVG, again[i].SVG) || !bytes.Equal(p.PNG, again[i].PNG) {

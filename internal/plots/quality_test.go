@@ -26,6 +26,11 @@ func (r *run) scored() *run {
 	for i := range r.rows {
 		r.rows[i].Synthetic = false
 	}
+	return r.withPerplexities()
+}
+
+// withPerplexities is the run with those of both models, and of a q8_0 cache.
+func (r *run) withPerplexities() *run {
 	for _, q := range []struct {
 		model, kv string
 		ppl       float64
