@@ -84,6 +84,9 @@ func (h *handle) open(op string, m *Model, p ContextParams) error {
 	if p.FlashAttn < FlashAuto || p.FlashAttn > FlashOn {
 		return refuse(op, fmt.Sprintf("flash attention is %d; give FlashAuto, FlashOff or FlashOn", p.FlashAttn))
 	}
+	if p.Outputs < 0 || p.Outputs > p.NBatch {
+		return refuse(op, fmt.Sprintf("%d outputs; a call evaluates at most n_batch (%d) tokens", p.Outputs, p.NBatch))
+	}
 	p.TypeK, p.TypeV = cmp.Or(p.TypeK, "f16"), cmp.Or(p.TypeV, "f16")
 	if err := cacheType(op, "K", p.TypeK, m.info.HeadDimK); err != nil {
 		return err
@@ -101,7 +104,7 @@ func (h *handle) open(op string, m *Model, p ContextParams) error {
 	cp := C.pb_context_params{
 		n_ctx: C.int(p.NCtx), n_seq: C.int(p.Sequences), unified: C.bool(p.Unified),
 		n_batch: C.int(p.NBatch), n_ubatch: C.int(p.NUbatch), threads: C.int(p.Threads),
-		flash_attn: C.int(p.FlashAttn), type_k: typeK, type_v: typeV, graph_argmax: C.bool(!p.HostArgmax), split_argmax: C.bool(p.SplitArgmax),
+		flash_attn: C.int(p.FlashAttn), type_k: typeK, type_v: typeV, graph_argmax: C.bool(!p.HostArgmax), split_argmax: C.bool(p.SplitArgmax), n_outputs: C.int(p.Outputs),
 	}
 	h.c, h.model, h.params = C.pb_context_new(m.c, &cp, &h.cerr), m, p
 	if h.c == nil {

@@ -51,6 +51,9 @@ func (*Model) Tokenize(string) ([]int32, error) { return nil, ErrNoCgo }
 // Detokenize returns ErrNoCgo.
 func (*Model) Detokenize([]int32) (string, error) { return "", ErrNoCgo }
 
+// Vocabulary returns ErrNoCgo.
+func (*Model) Vocabulary() (Vocabulary, error) { return Vocabulary{}, ErrNoCgo }
+
 // NewContext returns ErrNoCgo.
 func (*Model) NewContext(ContextParams) (*Context, error) { return nil, ErrNoCgo }
 
@@ -86,6 +89,9 @@ func (*Context) DecodeUncached(int, func(int, int32) error) error { return ErrNo
 
 // DecodeForced returns ErrNoCgo.
 func (*Context) DecodeForced([]int32, func(int, []float32) error) error { return ErrNoCgo }
+
+// Score returns ErrNoCgo.
+func (*Context) Score([]int32, int) ([]float32, error) { return nil, ErrNoCgo }
 
 // Logits returns ErrNoCgo.
 func (*Context) Logits() ([]float32, error) { return nil, ErrNoCgo }

@@ -71,6 +71,25 @@ func (m *Model) Detokenize(tokens []int32) (string, error) {
 	}
 }
 
+// Vocabulary says what the tokenizer of the model is and does. It fails with
+// ErrBadInput when the model file has no tokenizer.
+func (m *Model) Vocabulary() (Vocabulary, error) {
+	const op = "vocabulary"
+	if err := m.tokenizer(op); err != nil {
+		return Vocabulary{}, err
+	}
+	var v C.pb_vocab
+	var cerr C.pb_error
+	if !C.pb_vocab_get(m.c, &v, &cerr) {
+		return Vocabulary{}, fromC(op, &cerr)
+	}
+	out := Vocabulary{Hash: fmt.Sprintf("%016x", uint64(v.hash)), AddsEOS: bool(v.adds_eos)}
+	if bos := int32(v.bos); bos >= 0 {
+		out.BOS = &bos
+	}
+	return out, nil
+}
+
 func (m *Model) tokenizer(op string) error {
 	if m.c == nil {
 		return &Error{Op: op, Kind: ErrClosed, Msg: "the model is closed"}

@@ -90,6 +90,9 @@ type ContextParams struct {
 	// SplitArgmax has the choice on the device made in two passes: among the
 	// tokens of each part of the vocabulary, then among what they chose.
 	SplitArgmax bool
+	// Outputs is the largest number of positions that one call of Score returns
+	// the logits of, which the engine reserves memory for; 0 without Score.
+	Outputs int
 
 	Sequences int // evaluated together, 1 to MaxSequences; 0 for 1. NewContext takes no more
 	// Unified puts the cells of all sequences into one buffer, where each
@@ -99,6 +102,16 @@ type ContextParams struct {
 
 // MaxSequences is how many sequences the engine evaluates together at most.
 const MaxSequences = 256
+
+// Vocabulary is what a model's tokenizer does to a text.
+type Vocabulary struct {
+	// Hash is over the kind of tokenizer and the text and kind of every token:
+	// models with the same one can be compared token by token.
+	Hash string
+	BOS  *int32 // put in front of a text; nil for none
+	// AddsEOS says that a token is put behind a text.
+	AddsEOS bool
+}
 
 // Mark is where a context stood; see Context.Mark. It holds a copy of the tokens
 // before it, nothing of the cache.

@@ -72,6 +72,7 @@ func tasks() []task {
 			{"plan", "-matrix FILE", "show the cells of a matrix and the memory they need, without running it", planCommand},
 			{"doctor", "[-matrix FILE]", "look for what would spoil a run before it starts", doctorCommand},
 			{"probe", "--model FILE", "time prefill and decode of one model, like llama-bench", probeCommand},
+			{"quality", "FILE --text FILE", "perplexity of a model, and what a quantized cache or file loses against a reference", qualityCommand},
 		}},
 		{"Work with what was measured", []command{
 			{"analyze", "DIR", "redo tables and report of a finished or running run, also at other prices", analyzeCommand},

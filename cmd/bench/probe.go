@@ -104,13 +104,17 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	return nil
 }
 
-// openHere loads a model in this very process, not in a worker. The engine
-// keeps a team of threads for each thread that calls it, so the caller stays on
-// its own.
+// openHere loads a model in this very process, not in a worker.
 func openHere(model string, engine wire.Engine) (*measure.Session, *wire.Opened, error) {
-	runtime.LockOSThread()
-	if err := llama.Init(); err != nil {
+	if err := engineHere(); err != nil {
 		return nil, nil, err
 	}
 	return measure.Open(wire.Open{ModelPath: model, Engine: engine})
+}
+
+// engineHere makes the engine ready in this very process. It keeps a team of
+// threads for each thread that calls it, so the caller stays on its own.
+func engineHere() error {
+	runtime.LockOSThread()
+	return llama.Init()
 }

@@ -35,6 +35,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	resume := flags.String("resume", "", "continue the run in this folder: do only what is missing")
 	out := flags.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
 	noKV := flags.Bool("no-kv", false, "do not look into each model's KV cache after the rows")
+	noQuality := flags.Bool("no-quality", false, "do not score the models on the text of the matrix after the rows")
 	noEnergy := flags.Bool("no-energy", false, "measure no energy windows and no power at rest; --resume without this adds them")
 	quiet := flags.BoolP("quiet", "q", false, "print no progress")
 	verbose := flags.BoolP("verbose", "v", false, "print what the engine says, too, which is always in worker.log")
@@ -66,6 +67,9 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	job.kv = !*noKV
+	if *noQuality {
+		job.plan.Spec.Quality = nil
+	}
 	job.verbose = *verbose
 	if *noEnergy {
 		job.plan.Spec.Energy.Windows, job.plan.Spec.Energy.IdleS = 0, 0
@@ -247,6 +251,9 @@ func (j *job) run(ctx context.Context, price priceFlags, quiet bool, io stdio) e
 	if err == nil && foreign == nil && j.kv && !sum.Interrupted {
 		kvTook, err = j.inspectKV(ctx, launcher, place, store, stop, printer, io)
 	}
+	if err == nil && foreign == nil && !sum.Interrupted {
+		err = j.scoreQuality(ctx, launcher, place, store, stop, printer, io)
+	}
 	now := time.Now().UTC()
 	env.Sessions[len(env.Sessions)-1].Ended = &now
 	err = errors.Join(err, env.Write(j.dir), store.Close())
@@ -352,6 +359,32 @@ func (j *job) inspectKV(ctx context.Context, l runner.Launcher, place record.Pla
 		return took, nil // the user ended it; what is missing is done by --resume
 	}
 	return took, err
+}
+
+// scoreQuality scores the models that were measured on the text of the matrix, if
+// it names one.
+func (j *job) scoreQuality(ctx context.Context, l runner.Launcher, place record.Place, store *record.Store, stop <-chan struct{}, printer *progress.Printer, io stdio) error {
+	rows, _, err := record.Read(filepath.Join(j.dir, record.File))
+	if err != nil {
+		return err
+	}
+	done, _, err := record.ReadQuality(filepath.Join(j.dir, record.QualityFile))
+	if err != nil {
+		return err
+	}
+	err = runner.ScoreQuality(ctx, j.plan, runner.QualityOptions{
+		RunID: j.setup.RunID, Launcher: l, Place: place, Rows: rows, Done: done, Sink: store, Stop: stop,
+		Progress: func(text string) {
+			if printer != nil {
+				printer.Note(text)
+			}
+		},
+		Note: func(text string) { fmt.Fprintf(io.err, "warning: %s\n", text) },
+	})
+	if ctx.Err() != nil {
+		return nil // the user ended it; what is missing is done by --resume
+	}
+	return err
 }
 
 // findModels finds the model files of the cells that can run.

@@ -31,10 +31,11 @@ type Options struct {
 	RateUSDPerHour *float64
 	Blend          string // name of a blend; empty for the pricing file's default
 
-	KV          []record.KVRecord     // what caches held, length by length
-	Windows     []record.WindowRecord // energy of phases that were repeated for seconds
-	Devices     []record.DeviceRecord // idle power and ceilings of the devices
-	DeviceBytes map[string]int64      // memory of the devices in the rows, by name
+	KV          []record.KVRecord      // what caches held, length by length
+	Windows     []record.WindowRecord  // energy of phases that were repeated for seconds
+	Devices     []record.DeviceRecord  // idle power and ceilings of the devices
+	Quality     []record.QualityRecord // how well models predict a text
+	DeviceBytes map[string]int64       // memory of the devices in the rows, by name
 
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
 	// when that is not known.
@@ -67,6 +68,7 @@ type Analysis struct {
 	Models    []*Model
 	KV        []KV
 	KVPoints  []Point
+	Quality   []record.QualityRecord // how well models predict a text, and why others were not scored
 	OneTime   []OneTime
 	Steps     []Steps    // spread of single decode steps
 	Rooflines []Roofline // what was used of what the devices can do
@@ -122,6 +124,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 		return nil, err
 	}
 	a.KVPoints = points(opts.KV, &w)
+	a.Quality = o.quality(opts.Quality)
 	a.OneTime = oneTimes(rows)
 	if a.Graphs, err = a.graphPairs(); err != nil {
 		return nil, err

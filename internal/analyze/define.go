@@ -22,7 +22,7 @@ const studies = "tables/"
 func definitions() []definition {
 	var all []definition
 	for _, list := range [][]definition{
-		modelTables(), latencyTables(), costTables(), blendTables(), energyTables(), capacityTables(), batchTables(), cacheTypeTables(), testTables(), kvTables(), backendTables(), hardwareTables(), uncachedTables(),
+		modelTables(), latencyTables(), costTables(), blendTables(), energyTables(), capacityTables(), batchTables(), cacheTypeTables(), testTables(), kvTables(), qualityTables(), backendTables(), hardwareTables(), uncachedTables(),
 		validationTables(), claimTables(), decisionTables(),
 	} {
 		all = append(all, list...)

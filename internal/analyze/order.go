@@ -78,6 +78,13 @@ func (o order) kv(points []record.KVRecord) []record.KVRecord {
 	})
 }
 
+func (o order) quality(records []record.QualityRecord) []record.QualityRecord {
+	return sorted(records, func(a, b *record.QualityRecord) int {
+		return cmp.Or(cmp.Compare(o.models[a.Model], o.models[b.Model]), cmp.Compare(a.Model, b.Model), cmp.Compare(a.DeviceKind, b.DeviceKind), cmp.Compare(a.Pool, b.Pool),
+			cmp.Compare(a.KVTypeK, b.KVTypeK), cmp.Compare(a.KVTypeV, b.KVTypeV))
+	})
+}
+
 func (order) devices(devices []record.DeviceRecord) []record.DeviceRecord {
 	return sorted(devices, func(a, b *record.DeviceRecord) int {
 		return cmp.Or(a.Timestamp.Compare(b.Timestamp), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Device, b.Device))

@@ -74,6 +74,11 @@ func byPlace(rows []record.Record, opts *Options) []record.Record {
 		k := &opts.KV[i]
 		k.Backend = p.backend(k.Backend, k.Place, "", "") // its bytes are the same on any device
 	}
+	opts.Quality = slices.Clone(opts.Quality)
+	for i := range opts.Quality {
+		q := &opts.Quality[i]
+		q.Backend = p.backend(q.Backend, q.Place, q.DeviceKind, q.Device)
+	}
 	return rows
 }
 

@@ -20,6 +20,7 @@ type reader struct {
 	checkFile func(path string) error // nil if a file named in the matrix is there
 	problems  []Problem
 	names     map[string]map[string]int // kind -> name -> line
+	referred  map[string]*token.Token   // where a model names its reference
 }
 
 // errorf reports a problem at t, or at the start of the file if t is nil.

@@ -52,6 +52,8 @@ func (r *reader) spec(n ast.Node) Spec {
 	s.Backends = list(t, "backends", func(n ast.Node) Backend { return r.backend(n, s.KVTypes) })
 	s.Skip = list(t, "skip", r.skipRule) // after the names it refers to
 	s.Energy = r.energy(t.get("energy"))
+	s.Quality = r.quality(t.get("quality"))
+	r.references(s.Models)
 	if s.Pricing != "" {
 		if err := r.checkFile(s.Pricing); err != nil {
 			t.errorf("pricing", "%v", err)
@@ -73,7 +75,10 @@ func (r *reader) spec(n ast.Node) Spec {
 func (r *reader) model(n ast.Node) Model {
 	t := r.table(n, "a model")
 	t.need("name")
-	m := Model{Name: t.define("model"), Path: t.text("path"), Synth: t.name("synth"), Type: t.choice("type", WeightTypes...)}
+	m := Model{Name: t.define("model"), Path: t.text("path"), Synth: t.name("synth"), Type: t.choice("type", WeightTypes...), Reference: t.name("reference")}
+	if m.Reference != "" {
+		r.referred[m.Name] = t.values["reference"].GetToken()
+	}
 	if t.values != nil && t.values["path"] == nil && t.values["synth"] == nil {
 		r.errorf(t.at, `a model has neither "path" (a GGUF file) nor "synth" (a shape to make one of)`)
 	}

@@ -44,6 +44,7 @@ type Spec struct {
 	Skip        []SkipRule // may be absent; the first rule that matches a cell counts
 	Pricing     string     // pricing file, relative to the matrix file; may be absent
 	Energy      Energy
+	Quality     *Quality // nil when no text is scored
 }
 
 // Model is one model of the matrix. At least one of Path and Synth is given.
@@ -52,6 +53,9 @@ type Model struct {
 	Path  string // GGUF file, relative to the working directory
 	Synth string // shape that `bench synth` makes in place of Path
 	Type  string // of the weights it makes, one of WeightTypes; default f16, empty without Synth
+	// Reference is another model of the matrix, such as the F16 file of a
+	// quantized one, that this one's quality is held against; may be absent.
+	Reference string
 }
 
 // Backend is one way of running the engine.

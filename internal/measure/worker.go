@@ -26,12 +26,35 @@ func Serve(conn io.ReadWriter) error {
 	return wire.Serve(conn, w.answer)
 }
 
-type worker struct{ session *Session }
+type worker struct {
+	session *Session
+	scorer  *Scorer
+}
 
 func (w *worker) close() {
 	if w.session != nil {
 		w.session.Close()
 	}
+	if w.scorer != nil {
+		w.scorer.Close()
+	}
+}
+
+// quality answers for one chunk, and keeps what is open for the next.
+func (w *worker) quality(q wire.Quality) (*wire.QualityReply, error) {
+	if w.scorer != nil && !w.scorer.serves(q) {
+		if err := w.scorer.Close(); err != nil {
+			return nil, err
+		}
+		w.scorer = nil
+	}
+	if w.scorer == nil {
+		var err error
+		if w.scorer, err = OpenScorer(q); err != nil {
+			return nil, err
+		}
+	}
+	return w.scorer.Chunk(q.Chunk)
 }
 
 func (w *worker) answer(q wire.Request) (wire.Reply, error) {
@@ -50,6 +73,8 @@ func (w *worker) answer(q wire.Request) (wire.Reply, error) {
 		w.session, r.Opened, err = Open(*q.Open)
 	case q.Roofline != nil:
 		r.Roofline, err = Roofline(*q.Roofline)
+	case q.Quality != nil:
+		r.Quality, err = w.quality(*q.Quality)
 	case (q.Row != nil || q.Window != nil) && w.session == nil:
 		err = fmt.Errorf("no model is open: %w", llama.ErrBadInput)
 	case q.Row != nil:
@@ -59,8 +84,8 @@ func (w *worker) answer(q wire.Request) (wire.Reply, error) {
 	default:
 		err = fmt.Errorf("empty request: %w", llama.ErrBadInput)
 	}
-	if computes := q.Row != nil || q.KV != nil || q.Window != nil || q.Roofline != nil; computes && errors.Is(err, llama.ErrAssert) {
-		w.session = nil // freeing what those threads may be reading would crash instead
+	if computes := q.Row != nil || q.KV != nil || q.Window != nil || q.Roofline != nil || q.Quality != nil; computes && errors.Is(err, llama.ErrAssert) {
+		w.session, w.scorer = nil, nil // freeing what those threads may be reading would crash instead
 		return r, err
 	}
 	if err != nil {

@@ -146,6 +146,7 @@ func definitions() []definition {
 		{"break_even", "Buying against renting, in cash", breakEven},
 		{"batches", "Cost, latency, energy and use of the device against batch", batches},
 		{"kv_types", "Speed of other types of the KV cache against their memory", cacheTypes},
+		{"quality_cost", "Cost against perplexity", qualityCost},
 		{"kv_memory_scaling", "KV cache against context length", kvScaling},
 		{"kv_crossover", "Where the KV cache outgrows the weights", kvCrossover},
 		{"cached_vs_uncached", "Decode with and without the KV cache", cachedVsUncached},

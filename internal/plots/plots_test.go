@@ -23,13 +23,12 @@ var update = flag.Bool("update", false, "write the golden pictures anew")
 // What a made-up run looks like, picture by picture. After a change that is
 // meant, look at the new pictures and run the test with -update.
 func TestGolden(t *testing.T) {
-	all, batched, caches := newRun(t).draw(t), newRun(t).batched().draw(t), newRun(t).cachesOf("medium").draw(t)
+	all := newRun(t).draw(t)
+	// In runs of their own, which the other pictures are not made for.
+	others := map[string][]Plot{"batches": newRun(t).batched().draw(t), "kv_types": newRun(t).cachesOf("medium").draw(t), "quality_cost": newRun(t).scored().draw(t)}
 	for i, p := range all {
-		switch p.Name { // of runs of their own, which the other pictures are not made for
-		case "batches":
-			p = batched[i]
-		case "kv_types":
-			p = caches[i]
+		if other := others[p.Name]; other != nil {
+			p = other[i]
 		}
 		if p.Skipped != "" {
 			t.Errorf("%s is skipped: %s", p.Name, p.Skipped)
@@ -101,7 +100,7 @@ func TestDifferSees(t *testing.T) {
 
 // Pictures are small, well-formed, and the same every time.
 func TestFormats(t *testing.T) {
-	r := newRun(t).batched().cachesOf("short")
+	r := newRun(t).batched().cachesOf("short").withPerplexities()
 	all, again := r.draw(t), r.draw(t)
 	for i, p := range all {
 		if !bytes.Equal(p.SVG, again[i].SVG) || !bytes.Equal(p.PNG, again[i].PNG) {
@@ -183,8 +182,10 @@ func TestLacking(t *testing.T) {
 			r := newRun(t)
 			c.lack(r)
 			got := skipped(r.compose(t))
-			delete(got, "batches")  // the run has one batch size; batches_test.go has others
-			delete(got, "kv_types") // and one type of cache; cachetypes_test.go has others
+			delete(got, "batches")      // the run has one batch size; batches_test.go has others
+			delete(got, "kv_types")     // and one type of cache; cachetypes_test.go has others
+			delete(got, "batches")      // the run has one batch size; batches_test.go has others
+			delete(got, "quality_cost") // nothing was scored; quality_test.go has some
 			for name, reason := range c.want {
 				if !strings.Contains(got[name], reason) {
 					t.Errorf("%s: skipped for %q, want %q in it", name, got[name], reason)

@@ -68,10 +68,11 @@ func (c *Copier) Windows(dir string, keep func(WindowKey) bool) (warnings []erro
 	}, func(w *WindowRecord) bool { return keep(w.Key()) })
 }
 
-// Others copies what caches held, and what was measured of devices.
+// Others copies what caches held, what was measured of devices, and how models
+// predict a text.
 func (c *Copier) Others(dir string) (warnings []error, err error) {
 	type any struct{ Schema int }
-	for _, file := range []string{KVFile, DeviceFile} {
+	for _, file := range []string{KVFile, DeviceFile, QualityFile} {
 		bad, err := copyLines(c, dir, file, func(line []byte, v *any) error { return decode(line, v, &v.Schema) }, func(*any) bool { return true })
 		warnings = append(warnings, bad...)
 		if err != nil {

@@ -130,6 +130,12 @@ func (s *Store) AppendDevice(r *DeviceRecord) error {
 	return wrapf(s.append(DeviceFile, r), "%s of %s", r.Kind, r.Device)
 }
 
+// AppendQuality writes r to the run's QualityFile as Append does.
+func (s *Store) AppendQuality(r *QualityRecord) error {
+	r.Schema = Schema
+	return wrapf(s.append(QualityFile, r), "quality %+v", r.Key())
+}
+
 // append writes v to a file of the run, which is made when it is not there.
 func (s *Store) append(file string, v any) error {
 	if s.files[file] == nil {

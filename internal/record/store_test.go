@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/phasebench/phasebench/internal/promise"
+	"github.com/phasebench/phasebench/internal/quality"
 )
 
 func row(cell string, rep int, status Status) Record {
@@ -360,6 +361,15 @@ func sides() []side {
 			all, warnings, err := ReadDevices(path)
 			for _, r := range all {
 				got = append(got, fmt.Sprint(r.DeviceKind, *r.PowerMeanW))
+			}
+			return got, warnings, err
+		}},
+		{QualityFile, func(s *Store, key string, value int) error {
+			return s.AppendQuality(&QualityRecord{Model: key, Backend: "b", Status: StatusOK, Chunks: value, Tally: &quality.Tally{NLL: quality.Moments{N: 2}}})
+		}, func(path string) (got []string, warnings []error, err error) {
+			all, warnings, err := ReadQuality(path)
+			for _, r := range all {
+				got = append(got, fmt.Sprint(r.Model, r.Chunks))
 			}
 			return got, warnings, err
 		}},

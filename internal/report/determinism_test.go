@@ -88,7 +88,7 @@ func TestFaultOtherOrderSameTables(t *testing.T) {
 		want := tablesOnly(written(t, runDir(t, fixture)))
 		for i := range n {
 			dir := runDir(t, fixture)
-			for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile} {
+			for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile, record.QualityFile} {
 				shuffle(t, filepath.Join(dir, name), uint64(i))
 			}
 			same(t, fmt.Sprintf("%s, shuffle %d", fixture, i), tablesOnly(written(t, dir)), want)

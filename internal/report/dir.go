@@ -97,6 +97,7 @@ func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
 	how.KV = file(dir, record.KVFile, record.ReadKV, &problems)
 	how.Windows = file(dir, record.WindowFile, record.ReadWindows, &problems)
 	how.Devices = file(dir, record.DeviceFile, record.ReadDevices, &problems)
+	how.Quality = file(dir, record.QualityFile, record.ReadQuality, &problems)
 	how.DeviceBytes = deviceBytes(environ.Hosts(from.Runs))
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
@@ -204,7 +205,7 @@ func Write(dir string, a *analyze.Analysis, from Origin) ([]string, error) {
 // hashes identifies the files that a report is made of.
 func hashes(dir string) []HashedFile {
 	var out []HashedFile
-	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile} {
+	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile, record.QualityFile} {
 		if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 			out = append(out, HashedFile{name, fmt.Sprintf("%x", sha256.Sum256(data)), int64(len(data))})
 		}

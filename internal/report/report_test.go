@@ -27,7 +27,7 @@ const (
 func runDir(t *testing.T, fixture string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile, "environment.json"} {
+	for _, name := range []string{record.File, record.KVFile, record.WindowFile, record.DeviceFile, record.QualityFile, "environment.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", fixture, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue

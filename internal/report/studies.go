@@ -7,6 +7,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/compare"
+	"github.com/phasebench/phasebench/internal/record"
 )
 
 // statistics compares backends by tests.
@@ -129,6 +130,9 @@ func (w *author) capacity(s *Section) {
 	if len(w.rows("tables/batch")) > 0 {
 		w.batches(s)
 	}
+	if len(w.rows("tables/quality")) > 0 {
+		w.quality(s)
+	}
 	if w.table(s, "tables/capacity") {
 		rows := w.rows("tables/capacity")
 		if least, most, ok := extremes(rows, "req_per_s"); ok && len(rows) > 1 {
@@ -246,4 +250,24 @@ func (w *author) batches(s *Section) {
 			e.config(), e.text("scenario"), e.shown("knee_batch"), e.shown("knee_usd_per_m"), e.shown("knee_tpot_ms"), e.shown("times_first"), e.shown("best_batch"), e.shown("best_usd_per_m"))
 	}
 	w.figure(s, "batches")
+}
+
+// quality shows what cheaper caches and weights lose.
+func (w *author) quality(s *Section) {
+	s.text("Speed and price say nothing of what a model still knows. Each model and cache was given the same text in chunks, and its perplexity is over the second half of each: e to the power of the mean negative log-likelihood of a token, as llama.cpp's perplexity tool has it. Perplexities of different tokenizers, texts or chunks cannot be compared.")
+	var notice string
+	if slices.ContainsFunc(w.a.Quality, func(q record.QualityRecord) bool { return q.Synthetic && q.Status == record.StatusOK }) {
+		notice = "Synthetic weights: what random numbers make of a text says nothing of a model. They are shown to try out the way, and never ranked."
+	}
+	w.table(s, "tables/quality", notice)
+	if !w.table(s, "tables/quality_cost", notice) {
+		return
+	}
+	for _, e := range w.rows("tables/quality_cost") {
+		if e.text("cheapest_within_1_pct") != "" {
+			s.textf("%s: the cheapest whose perplexity is at most 1 %% above its reference's is %s with K %s, V %s at $%s per million tokens of the blend.",
+				e.text("scenario"), e.config(), e.text("kv_type_k"), e.text("kv_type_v"), e.shown("blend_usd_per_m"))
+		}
+	}
+	w.figure(s, "quality_cost")
 }

@@ -29,6 +29,7 @@ type fakeEngine struct {
 	open    func(n int) error // decides about the n-th open, from 1
 	inspect func(n int, q wire.Inspect) error
 	kv      func(q wire.KV) (*wire.KVReply, error)
+	quality func(q wire.Quality) (*wire.QualityReply, error)
 	// window, when it is set, may spoil the reply to the n-th window asked for, from 1.
 	window   func(n int, q wire.Window, a *wire.WindowReply) error
 	roofline func(q wire.Roofline) (*wire.RooflineReply, error)
@@ -94,6 +95,10 @@ func (w *fakeWorker) Call(ctx context.Context, q wire.Request) (r wire.Reply, er
 		}
 	case q.KV != nil:
 		if r.KV, err = e.kv(*q.KV); err != nil {
+			return refusalOrDeath(err)
+		}
+	case q.Quality != nil:
+		if r.Quality, err = e.quality(*q.Quality); err != nil {
 			return refusalOrDeath(err)
 		}
 	case q.Open != nil:

@@ -87,7 +87,8 @@ func call(ctx context.Context, w Worker, q wire.Request, limit time.Duration) (w
 		return r, refusal{r.Error.Kind, r.Error.Message}
 	case q.Open != nil && r.Opened == nil, q.Inspect != nil && r.Inspected == nil, q.Devices != nil && r.Devices == nil,
 		q.Row != nil && r.Row == nil, q.KV != nil && r.KV == nil,
-		q.Window != nil && r.Window == nil, q.Roofline != nil && r.Roofline == nil:
+		q.Window != nil && r.Window == nil, q.Roofline != nil && r.Roofline == nil,
+		q.Quality != nil && r.Quality == nil:
 		return r, refusal{"engine", "the worker answered another question than was asked"}
 	}
 	return r, nil

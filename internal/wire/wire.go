@@ -5,6 +5,8 @@
 // that is being timed. When the socket closes, the worker exits.
 package wire
 
+import "github.com/phasebench/phasebench/internal/quality"
+
 // Request is what the parent sends. Exactly one field is set.
 type Request struct {
 	Open    *Open    `json:"open,omitempty"`    // load a model; first request of a measuring worker
@@ -15,6 +17,8 @@ type Request struct {
 
 	Window   *Window   `json:"window,omitempty"`   // repeat one phase of a row for seconds
 	Roofline *Roofline `json:"roofline,omitempty"` // what the device can do at most
+
+	Quality *Quality `json:"quality,omitempty"` // what a model makes of one chunk of a text
 }
 
 // Reply is what the worker answers: the field that matches the request, or Error.
@@ -27,6 +31,8 @@ type Reply struct {
 
 	Window   *WindowReply   `json:"window,omitempty"`
 	Roofline *RooflineReply `json:"roofline,omitempty"`
+
+	Quality *QualityReply `json:"quality,omitempty"`
 
 	Error *Error `json:"error,omitempty"`
 }
@@ -303,4 +309,50 @@ type RooflineReply struct {
 	MatmulFlopsPerS float64 `json:"matmul_flops_per_s"` // F16 weights, F32 activations
 	MatmulSize      int     `json:"matmul_size"`        // of the square matrices
 	Threads         int     `json:"threads"`
+}
+
+// Quality asks what a model makes of one chunk of a text, alone or beside a
+// reference that sees the same tokens. The worker keeps models and contexts open
+// while only Chunk changes.
+type Quality struct {
+	Engine    Engine      `json:"engine"` // of both
+	Model     Scored      `json:"model"`
+	Reference *Scored     `json:"reference,omitempty"`
+	Text      QualityText `json:"text"`
+	Chunk     int         `json:"chunk"` // 0-based
+}
+
+// QualityText is the text and how it is cut.
+type QualityText struct {
+	Path string `json:"path"`  // a file of plain text
+	NCtx int    `json:"n_ctx"` // tokens of a chunk, at least 8
+	// AllowSynthetic takes models of random weights too, of which a text says
+	// nothing. They are refused otherwise.
+	AllowSynthetic bool `json:"allow_synthetic,omitempty"`
+}
+
+// Scored is a model with the types of its cache.
+type Scored struct {
+	Path  string `json:"path"`
+	TypeK string `json:"type_k"`
+	TypeV string `json:"type_v"`
+}
+
+// QualityReply answers Quality.
+type QualityReply struct {
+	Info      ModelInfo  `json:"info"`
+	Reference *ModelInfo `json:"reference,omitempty"`
+	Device    string     `json:"device"`
+	Threads   int        `json:"threads"`
+	Version   string     `json:"version"` // of the engine
+
+	// Vocabulary is equal for models whose tokens mean the same, and TokenHash
+	// for texts that are the same tokens: with the same of both and of n_ctx,
+	// perplexities can be compared.
+	Vocabulary string `json:"vocabulary"`
+	TokenHash  string `json:"token_hash"`
+	Tokens     int    `json:"tokens"` // of the text
+	Chunks     int    `json:"chunks"` // whole ones in it
+
+	Tally quality.Tally `json:"tally"` // of the chunk
 }

@@ -5,6 +5,7 @@
 #include "ggml-backend.h"
 #include "llama-ext.h" // llama_get_memory_breakdown, llama_model_get_device: exported, but in a header of the engine's own
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -59,7 +60,8 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
         cp.n_batch = static_cast<uint32_t>(p->n_batch);
         cp.n_ubatch = static_cast<uint32_t>(p->n_ubatch);
         cp.n_seq_max = static_cast<uint32_t>(p->n_seq);
-        cp.n_outputs_max = cp.n_seq_max; // only the last token of a call has an output; saves work buffers
+        // Only the last token of a call has an output, but for pb_score; saves work buffers.
+        cp.n_outputs_max = static_cast<uint32_t>(std::max(p->n_seq, p->n_outputs));
         cp.n_threads = p->threads;
         cp.n_threads_batch = p->threads;
         cp.flash_attn_type = static_cast<llama_flash_attn_type>(p->flash_attn);

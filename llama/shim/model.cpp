@@ -39,6 +39,17 @@ int head_dim(const llama_model *model, const std::string &arch, const char *key)
     return heads > 0 ? llama_model_n_embd(model) / heads : 0;
 }
 
+// FNV-1a, 64 bits, of what is added one after the other.
+struct hasher {
+    uint64_t value = 14695981039346656037u;
+    void add(const void *data, size_t size) {
+        for (size_t i = 0; i < size; i++) {
+            value = (value ^ static_cast<const unsigned char *>(data)[i]) * 1099511628211u;
+        }
+    }
+    void add(const std::string &text) { add(text.c_str(), text.size() + 1); } // the end counts too
+};
+
 } // namespace
 
 pb_model *pb_model_load(const pb_model_params *p, pb_error *err) {
@@ -122,5 +133,23 @@ int pb_tokenize(const pb_model *model, const char *text, int len, int32_t *out, 
 int pb_detokenize(const pb_model *model, const int32_t *tokens, int n, char *out, int cap, pb_error *err) {
     return pb::guarded(err, INT32_MIN, [&] {
         return llama_detokenize(llama_model_get_vocab(model->model), tokens, n, out, cap, false, true);
+    });
+}
+
+bool pb_vocab_get(const pb_model *m, pb_vocab *out, pb_error *err) {
+    return pb::guarded(err, false, [&] {
+        const llama_vocab *vocab = llama_model_get_vocab(m->model);
+        hasher all;
+        for (const char *key : {"tokenizer.ggml.model", "tokenizer.ggml.pre"}) {
+            all.add(meta(m->model, key));
+        }
+        for (llama_token t = 0; t < llama_vocab_n_tokens(vocab); t++) {
+            const char *text = llama_vocab_get_text(vocab, t);
+            const int attr = llama_vocab_get_attr(vocab, t);
+            all.add(text ? text : "");
+            all.add(&attr, sizeof attr);
+        }
+        *out = {all.value, llama_vocab_get_add_bos(vocab) ? llama_vocab_bos(vocab) : -1, llama_vocab_get_add_eos(vocab)};
+        return true;
     });
 }

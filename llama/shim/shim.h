@@ -92,7 +92,15 @@ int pb_model_meta(const pb_model *model, const char *key, char *buf, size_t size
 int pb_tokenize(const pb_model *model, const char *text, int len, int32_t *out, int cap, bool special, pb_error *err);
 int pb_detokenize(const pb_model *model, const int32_t *tokens, int n, char *out, int cap, pb_error *err);
 
-/* ---- contexts (context.cpp, batch.cpp, sampler.cpp) ---- */
+typedef struct {
+    uint64_t hash; /* of the kind of tokenizer and every token: equal for models whose tokens mean the same */
+    int32_t bos;   /* put in front of a text; -1 for none */
+    bool adds_eos; /* a token is put after a text */
+} pb_vocab;
+
+bool pb_vocab_get(const pb_model *model, pb_vocab *out, pb_error *err);
+
+/* ---- contexts (context.cpp, score.cpp, batch.cpp, sampler.cpp) ---- */
 
 typedef struct pb_context pb_context;
 
@@ -108,6 +116,7 @@ typedef struct {
     const char *type_v;
     bool graph_argmax;   /* the greedy token is chosen on the device; logits stay there */
     bool split_argmax;   /* in two passes, if in the graph */
+    int n_outputs;       /* most tokens of one pb_score that have logits; 0 without pb_score */
 } pb_context_params;
 
 pb_context *pb_context_new(pb_model *model, const pb_context_params *params, pb_error *err);
@@ -121,6 +130,11 @@ int pb_context_n_ubatch(const pb_context *ctx);
 bool pb_decode(pb_context *ctx, const int32_t *tokens, int n, int32_t *next, pb_error *err);
 /* The logits after the last token of the last pb_decode. */
 const float *pb_logits(pb_context *ctx, pb_error *err);
+
+/* Evaluates at most n_batch tokens after what the cache holds, in one call of the
+ * engine, and sets logits to those after each of the last outputs of them, a row
+ * of the vocabulary's size for each. */
+bool pb_score(pb_context *ctx, const int32_t *tokens, int n, int outputs, const float **logits, pb_error *err);
 
 /* pb_decode for all sequences of the context at once: n tokens of each at the
  * positions from pos on. Tokens and next are by position, then by sequence. */
