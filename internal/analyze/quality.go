@@ -113,10 +113,7 @@ func (s *Scored) choose() {
 	s.ByTotal = !slices.ContainsFunc(s.Groups, func(p Priced) bool { return !p.Cost.Blend.Complete() })
 	for i := range s.Groups {
 		p := &s.Groups[i]
-		p.USDPerM = p.Cost.Blend.InfraUSD
-		if s.ByTotal {
-			p.USDPerM = p.Cost.Blend.TotalUSD()
-		}
+		p.USDPerM = p.Cost.blendUSD(s.ByTotal)
 	}
 	for i := range s.Groups {
 		p := &s.Groups[i]
