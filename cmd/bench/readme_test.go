@@ -151,9 +151,9 @@ func runFolder(t *testing.T, readme, dir string) {
 			t.Errorf("a run leaves %s, which README does not name", e.Name())
 		}
 	}
-	needsSensors := []string{"power_samples.jsonl", "energy_windows.jsonl"}
+	needsMore := []string{"power_samples.jsonl", "energy_windows.jsonl", "quality.jsonl"} // sensors, and a text
 	for _, name := range named {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil && !slices.Contains(needsSensors, name) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil && !slices.Contains(needsMore, name) {
 			t.Errorf("README names %s, which a run does not leave", name)
 		}
 	}
