@@ -87,7 +87,7 @@ soak: cpu ## 45 minutes (SOAK=45m) of measuring beside something that kills; upd
 
 .PHONY: test-race
 test-race: cpu ## tests under Go's race detector and with checked cgo pointers
-	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -race ./econ ./internal/... ./llama ./scripts/...
+	GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -timeout 40m -race ./econ ./internal/... ./llama ./scripts/...
 	GOFLAGS=-race GOTOOLCHAIN=local $(GO) test -count=1 -run '$(RACED)' ./cmd/bench
 	GOEXPERIMENT=cgocheck2 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 ./llama ./internal/measure ./internal/power
 
