@@ -26,10 +26,11 @@ each round of a scenario, by which other programs take part in that.
 Rows are appended to a CSV file one by one, synced, in the format that
 `bench import` reads. With --skip-done a call that was cut goes on where it was.
 
-With --window-s the first three repetitions of a cell are each followed by a window
-of prefills and one of whole requests. Power is the slope of NVML's energy counter between its first
-and last step inside; the energy of decode is that of the requests less that of
-their prefills. Without NVML those columns stay empty.
+With --window-s the first three repetitions of a cell are each followed by a
+window of prefills and one of whole requests. Power is the slope of NVML's
+energy counter between its first and last step inside; the energy of decode is
+that of the requests less that of their prefills. Without NVML those columns
+stay empty.
 
 Needs torch and transformers; written for transformers 4.44 to 5. Exit code 0:
 all measured, 1: some were not, 2: wrong usage.
