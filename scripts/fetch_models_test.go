@@ -41,8 +41,9 @@ type hub struct {
 }
 
 // newHub starts a server with a checkpoint of a few small files, some in forms
-// that nobody needs for a conversion.
-func newHub(t *testing.T) *hub {
+// that nobody needs for a conversion. What set changes is in place before the
+// server starts.
+func newHub(t *testing.T, set ...func(*hub)) *hub {
 	t.Helper()
 	weights := make([]byte, 300_000)
 	src := rand.NewChaCha8([32]byte{42})
@@ -61,6 +62,9 @@ func newHub(t *testing.T) *hub {
 			"README.md":               []byte("# GPT-2"),
 			"evil$(touch hacked).txt": []byte("not a file name we touch"),
 		},
+	}
+	for _, change := range set {
+		change(h)
 	}
 	h.Server = httptest.NewServer(h)
 	t.Cleanup(h.Close)
@@ -180,8 +184,7 @@ func (h *hub) wantFiles(t *testing.T, dir string, absent ...string) {
 }
 
 func TestFetchResumesAndIsIdempotent(t *testing.T) {
-	h, dir := newHub(t), t.TempDir()
-	h.cut = "model.safetensors"
+	h, dir := newHub(t, func(h *hub) { h.cut = "model.safetensors" }), t.TempDir()
 	out, code := h.fetch(t, dir, "--download-only")
 	if code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, out)
@@ -212,8 +215,7 @@ func TestFetchResumesAndIsIdempotent(t *testing.T) {
 func TestFetchContinuesAPartOfAnEarlierRun(t *testing.T) {
 	for _, noRanges := range []bool{false, true} {
 		t.Run(fmt.Sprintf("noRanges=%v", noRanges), func(t *testing.T) {
-			h, dir := newHub(t), t.TempDir()
-			h.noRanges = noRanges
+			h, dir := newHub(t, func(h *hub) { h.noRanges = noRanges }), t.TempDir()
 			files := filepath.Join(dir, "hf", "gpt2")
 			if err := os.MkdirAll(files, 0o755); err != nil {
 				t.Fatal(err)
@@ -242,8 +244,7 @@ func TestFetchRefusesWrongContent(t *testing.T) {
 		"config.json":       strings.Repeat("ab", 20),
 	} {
 		t.Run(file, func(t *testing.T) {
-			h, dir := newHub(t), t.TempDir()
-			h.declared[file] = hash
+			h, dir := newHub(t, func(h *hub) { h.declared[file] = hash }), t.TempDir()
 			out, code := h.fetch(t, dir, "--download-only")
 			if code != 1 || !strings.Contains(out, file+": what came does not have the declared") {
 				t.Errorf("exit code %d, want 1 and a message about %s:\n%s", code, file, out)
@@ -266,12 +267,14 @@ func TestFetchSaysWhyItWasRefused(t *testing.T) {
 		{"forbidden", func(h *hub) { h.status = http.StatusForbidden }, "accept its terms"},
 		{"gone", func(h *hub) { h.status = http.StatusNotFound }, "scripts/models.tsv"},
 		{"broken", func(h *hub) { h.status = http.StatusBadGateway }, "(status 502)"},
-		{"down", func(h *hub) { h.Close() }, "(status 000)"},
+		{"down", func(*hub) {}, "(status 000)"},
 		{"no weights", func(h *hub) { delete(h.files, "model.safetensors") }, "has no .safetensors"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHub(t)
-			tc.setup(h)
+			h := newHub(t, tc.setup)
+			if tc.name == "down" {
+				h.Close()
+			}
 			out, code := h.fetch(t, t.TempDir(), "--download-only")
 			if code != 1 || !strings.Contains(out, tc.want) {
 				t.Errorf("exit code %d, want 1 and %q in:\n%s", code, tc.want, out)
@@ -281,16 +284,16 @@ func TestFetchSaysWhyItWasRefused(t *testing.T) {
 }
 
 func TestFetchSendsTheTokenAndNeverPrintsIt(t *testing.T) {
-	h, dir := newHub(t), t.TempDir()
-	h.token = "hf_secret"
-	env := []string{"HF_ENDPOINT=" + h.URL, "no_proxy=127.0.0.1", "HF_TOKEN=hf_secret"}
-	out, code := run(t, env, "fetch-models.sh", "--download-only", "--dir", dir, "gpt2")
+	h, dir := newHub(t, func(h *hub) { h.token = "hf_secret" }), t.TempDir()
+	with := func(token string) []string {
+		return []string{"HF_ENDPOINT=" + h.URL, "no_proxy=127.0.0.1", "HF_TOKEN=" + token}
+	}
+	out, code := run(t, with("hf_secret"), "fetch-models.sh", "--download-only", "--dir", dir, "gpt2")
 	if code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, out)
 	}
 	h.wantFiles(t, dir)
-	h.token = "another"
-	refused, code := run(t, env, "fetch-models.sh", "--download-only", "--dir", t.TempDir(), "gpt2")
+	refused, code := run(t, with("hf_secret_of_old"), "fetch-models.sh", "--download-only", "--dir", t.TempDir(), "gpt2")
 	if code != 1 || !strings.Contains(refused, "401") {
 		t.Errorf("wrong token: exit code %d:\n%s", code, refused)
 	}

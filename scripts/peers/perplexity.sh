@@ -56,6 +56,7 @@ while [ $# -gt 0 ]; do
 done
 
 prepare perplexity llama-perplexity
+pick_model
 if [ -z "$text" ]; then
     text=$root/build/compare/prompts.txt
     mkdir -p "$root/build/compare"
