@@ -354,7 +354,7 @@ func decisionTables() []definition {
 				}
 				return nil
 			},
-			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it; assumed energy is no candidate for the least. ~: its interval overlaps that of the next. Quality of the text is not measured."},
+			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it; assumed energy is no candidate for the least. ~: its interval overlaps that of the next. Quality of the text does not enter."},
 		},
 		{
 			name: studies + "decision_matrix", section: "14.3", title: "Winner, runner-up and what to avoid", needs: "two candidates for a factor",

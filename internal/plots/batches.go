@@ -111,7 +111,7 @@ func (in *input) batchFigure(all []analyze.Batches) *figure {
 	if price == "" {
 		f.notes = []string{"No price is known, so there are no costs."}
 	}
-	f.caption = "What more sequences at once cost and take: the price of a million tokens falls with the batch while each sequence waits longer for its tokens."
+	f.caption = "What more sequences at once cost and take: the price of a million tokens, and how long each sequence waits for one of its own."
 	return f
 }
 

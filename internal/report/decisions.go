@@ -68,7 +68,7 @@ func (w *author) limits() []string {
 	if a.Failed() {
 		out = append(out, "The validation failed; see section 12 before using a figure.")
 	}
-	return append(out, "The engine was called directly: a server adds tokenization, scheduling and network.", "Quality of the text was not measured.")
+	return append(out, "The engine was called directly: a server adds tokenization, scheduling and network.", w.knownQuality())
 }
 
 // failures lists what can go wrong, whether it did in this run and what to do.

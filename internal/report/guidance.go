@@ -86,7 +86,7 @@ func (w *author) cheapest() string {
 	if r == nil {
 		return notTestable(w.needs("tables/phase_cost"))
 	}
-	return verdict(r, w.a.Blend.Name) + " The quality of the text was not measured."
+	return verdict(r, w.a.Blend.Name) + " " + w.knownQuality()
 }
 
 func (w *author) month() string {
@@ -184,7 +184,7 @@ func (w *author) checklist() []string {
 	if r := w.ranking(); r != nil && r.Own {
 		price = "Check the price that the costs are made with, " + r.Entries[0].Cost.Label() + ", against your contract, and the break-even in section 11 before buying."
 	}
-	return []string{memory, warm, graphs, power, price, "Judge the quality of the text: it was not measured.", "Read the validation: " + Verdict(w.a)}
+	return []string{memory, warm, graphs, power, price, "Judge the text by your own task. " + w.knownQuality(), "Read the validation: " + Verdict(w.a)}
 }
 
 // latencyLimitS is the limit of the decision tree's first question, as in TR123

@@ -252,6 +252,20 @@ func (w *author) batches(s *Section) {
 	w.figure(s, "batches")
 }
 
+// knownQuality says what the run tells of the quality of the text.
+func (w *author) knownQuality() string {
+	scored := func(synthetic bool) bool {
+		return slices.ContainsFunc(w.a.Quality, func(q record.QualityRecord) bool { return q.Status == record.StatusOK && q.Synthetic == synthetic })
+	}
+	switch {
+	case scored(false):
+		return "Of the quality of the text the perplexities in section 11 are known, and no more."
+	case scored(true):
+		return "The quality of the text is not known: the perplexities in section 11 are of random weights."
+	}
+	return "The quality of the text was not measured."
+}
+
 // quality shows what cheaper caches and weights lose.
 func (w *author) quality(s *Section) {
 	s.text("Speed and price say nothing of what a model still knows. Each model and cache was given the same text in chunks, and its perplexity is over the second half of each: e to the power of the mean negative log-likelihood of a token, as llama.cpp's perplexity tool has it. Perplexities of different tokenizers, texts or chunks cannot be compared.")

@@ -35,8 +35,9 @@ func (w warning) touches(key string) bool {
 func (b *tableBlock) mark(warnings []warning) {
 	b.all = warnings
 	v := view{b.Table}
-	// Warnings are about times and energy, which say nothing of what a cache holds.
-	if !v.has("model") || !v.has("backend") || v.has("exact") {
+	// Warnings are about times and energy, which say nothing of what a cache holds
+	// or how well a model predicts a text.
+	if !v.has("model") || !v.has("backend") || v.has("exact") || v.has("top1_pct") {
 		return
 	}
 	marks := make([][]int, len(b.Rows))
