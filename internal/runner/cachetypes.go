@@ -48,7 +48,8 @@ func refusedCache(kv matrix.KVType, m wire.ModelInfo) string {
 // What CUDA's flash attention can do, of the engine's ggml-cuda/fattn.cu: the
 // types it takes, the sizes of heads that are alike for keys and values, and
 // those of them that have a kernel for decoding which reads a cache as it is.
-// Models whose keys and values differ in size are left to the engine.
+// Models whose keys and values differ in size, or have no size that is told, are
+// left to the engine.
 var (
 	flashTypes    = []string{"f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0"}
 	flashHeads    = []int{40, 64, 72, 80, 96, 112, 128, 256, 512}
@@ -79,7 +80,7 @@ func noKernel(kv matrix.KVType, m wire.ModelInfo, flashAttn string, pairs []stri
 // flashTakes reports whether CUDA's flash attention takes a cache of these types.
 func flashTakes(kv matrix.KVType, m wire.ModelInfo) bool {
 	return slices.Contains(flashTypes, kv.K) && slices.Contains(flashTypes, kv.V) &&
-		(m.HeadDimK != m.HeadDimV || slices.Contains(flashHeads, m.HeadDimK))
+		(m.HeadDimK != m.HeadDimV || m.HeadDimK == 0 || slices.Contains(flashHeads, m.HeadDimK))
 }
 
 // vecType is the type whose decode kernel a cache type is given to.
@@ -94,7 +95,7 @@ func vecType(name string) string {
 // build that reads a cache of these types as it is.
 func alwaysConverted(kv matrix.KVType, m wire.ModelInfo) bool {
 	f16 := kv == matrix.KVType{K: "f16", V: "f16"}
-	return !f16 && (kv.K == "f32" || kv.V == "f32" || !slices.Contains(flashVecHeads, m.HeadDimK))
+	return !f16 && (kv.K == "f32" || kv.V == "f32" || m.HeadDimK != 0 && !slices.Contains(flashVecHeads, m.HeadDimK))
 }
 
 // compiledPairs returns the pairs of K and V types that the engine has CUDA
