@@ -98,7 +98,7 @@ RACED := ^Test(Run|WorkerKilled|ParentKilled|Interrupt|SecondInterrupt|TwoRunsIn
 test-asan: cpu ## tests with the shim under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --build $(BUILD) --parallel --target phasebench_shim_sanitized
 	ln -sf $(CURDIR)/$(LIBS)/libggml-cpu*.so build/asan/ # modules are looked for beside the shim
-	LD_LIBRARY_PATH=$(CURDIR)/build/asan UBSAN_OPTIONS=print_stacktrace=1 GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -timeout 40m -asan -skip "^TestOutOfMemory$$" ./llama ./internal/measure # which limits memory below what the sanitizer maps
+	LD_LIBRARY_PATH=$(CURDIR)/build/asan UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=$(CURDIR)/llama/testdata/lsan.supp GOTOOLCHAIN=local $(GO) test -count=1 -p 1 -timeout 40m -asan -skip "^TestOutOfMemory$$" ./llama ./internal/measure # which limits memory below what the sanitizer maps
 
 .PHONY: test-slurm
 test-slurm: cpu ## a matrix on a real Slurm cluster on this machine, from Debian's packages; about 2 minutes
