@@ -127,7 +127,7 @@ func (c *cells) addRow(out *Result, at place, values map[string]any, opts Option
 }
 
 // addWindow adds the energy window of a phase after a row, if there is one. It
-// counts when it is 20 periods of the sensor long, as one of our own.
+// counts when it is record.WindowPeriods of the sensor long, as one of our own.
 func (c *cells) addWindow(f *fields, phase string, row *record.Record, out *Result) {
 	seconds, watts, rate := f.positive(phase+"_window_s"), f.positive(phase+"_window_w"), f.positive(phase+"_window_tok_s")
 	if seconds == nil && watts == nil && rate == nil {
@@ -150,15 +150,12 @@ func (c *cells) addWindow(f *fields, phase string, row *record.Record, out *Resu
 		EndNs: int64(*seconds * 1e9), TokPerS: *rate, SensorPeriodMs: period,
 		CounterW: watts, JPerToken: &joules, Method: "counter", Valid: true,
 	}
-	if *seconds*1e3 < minWindowPeriods**period {
+	if *seconds*1e3 < record.WindowPeriods**period {
 		w.Valid, w.Reasons = false, []record.Reason{record.TooShort}
 	}
 	c.windows[cell]++
 	out.Windows = append(out.Windows, w)
 }
-
-// minWindowPeriods is what record.TooShort asks of a window.
-const minWindowPeriods = 20
 
 // power returns the power of both phases; nil when there is none.
 func (f *fields) power() *record.PhasePower {

@@ -12,9 +12,6 @@ import (
 
 // The rules of an energy window.
 const (
-	// leastPeriods is how many values of the sensor a window must hold: the
-	// first and the last may stand for a part that is outside.
-	leastPeriods = 20
 	// periodError is how far the period that a window was asked with, learned
 	// earlier, may be from what it is known to be now.
 	periodError = 0.02
@@ -96,7 +93,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 
 	// A sensor whose period is not known had fewer values than it takes to
 	// learn it, which are fewer than a window needs.
-	if period := seen.period(); period == 0 || float64(w.EndNs-w.OpenNs) < leastPeriods*(1-periodError)*float64(period) {
+	if period := seen.period(); period == 0 || float64(w.EndNs-w.OpenNs) < record.WindowPeriods*(1-periodError)*float64(period) {
 		against(w, record.TooShort)
 	}
 	hole := max(holePeriods*int64(seen.period()), holePolls*int64(seen.interval))

@@ -8,12 +8,16 @@ import (
 // WindowFile is the name of the file of WindowRecords in a run directory.
 const WindowFile = "energy_windows.jsonl"
 
+// WindowPeriods is how many values of the sensor an energy window must hold, at
+// least: the first and the last may stand for a part that is outside.
+const WindowPeriods = 20
+
 // Reason says why an energy window does not count.
 type Reason string
 
 // What can be wrong with a window.
 const (
-	TooShort       Reason = "too_short"       // shorter than asked, or than 20 periods of the sensor
+	TooShort       Reason = "too_short"       // shorter than asked, or than WindowPeriods of the sensor
 	Gap            Reason = "gap"             // samples are missing inside
 	CounterStuck   Reason = "counter_stuck"   // the energy counter did not move as the power did
 	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than rows timed around it, beyond their scatter, or other tokens

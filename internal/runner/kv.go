@@ -35,8 +35,9 @@ type KVSink interface {
 }
 
 // InspectKV fills the cache of each model of a plan to the KVLengths, with each
-// kv type on the first backend that measured it, and keeps what was found. A model that cannot be inspected is told and left out; the error is
-// for points that could not be kept, and for the end of ctx.
+// kv type on the first backend that measured it, and keeps what was found. A model
+// that cannot be inspected is told and left out; the error is for points that could
+// not be kept, and for the end of ctx.
 func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
 	type cache struct {
 		model string

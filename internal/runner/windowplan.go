@@ -8,13 +8,12 @@ import (
 	"github.com/phasebench/phasebench/internal/record"
 )
 
-// A window is open for windowPeriods of the sensor at least, after a ramp-in of
+// A window is open for record.WindowPeriods of the sensor at least, after a ramp-in of
 // rampPeriods and at least minRamp: until then the sensor tells of the time
 // before, and clocks and power of the device settle.
 const (
-	windowPeriods = 20
-	rampPeriods   = 3
-	minRamp       = 500 * time.Millisecond
+	rampPeriods = 3
+	minRamp     = 500 * time.Millisecond
 )
 
 // phases in the order in which their windows alternate.
@@ -23,7 +22,7 @@ var phases = []string{"prefill", "decode"}
 // lengths returns how long the ramp-in and the window last at least.
 func lengths(e matrix.Energy, period time.Duration) (ramp, window time.Duration) {
 	asked := time.Duration(e.WindowS * float64(time.Second))
-	return max(minRamp, rampPeriods*period), max(asked, windowPeriods*period)
+	return max(minRamp, rampPeriods*period), max(asked, record.WindowPeriods*period)
 }
 
 // WindowTime returns how long the energy windows of the cells of a group that
