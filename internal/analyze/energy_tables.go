@@ -60,10 +60,12 @@ func energyTables() []definition {
 				col("source", "source", ""), Column{Name: "sensor_period_ms", Hidden: true}, col("n_samples", "samples", ""),
 				col("counter_w", "counter", "W"), col("integral_w", "integral", "W"), Column{Name: "consistency_pct", Title: "difference", Unit: "%", Digits: 2},
 				col("j_per_tok", "gross", "J/tok"), col("method", "method", ""),
+				Column{Name: "drift_pct", Title: "drift", Unit: "%", Digits: 2}, Column{Name: "drift_half_pct", Title: "±", Unit: "%", Digits: 2},
 				Column{Name: "temp_start_c", Hidden: true}, col("temp_end_c", "GPU", "°C"), col("sm_mhz", "SM clock", "MHz"), blank("throttle", "held back by"),
 				col("valid", "valid", ""), blank("reasons", "why not"), syntheticWeights()),
-			fill:  fillWindows,
-			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window, which is what counts: the speed of a host changes within seconds. A window does other work if that differs by more than 2 % beyond the scatter of those rows, and does not count then. Where no rows were timed around it, the rows of the cell were what counted."},
+			fill: fillWindows,
+			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window. Those are what counts, for the speed of a host changes within seconds: a window does other work, and does not count, if its rate is more than 2 % outside of what lies between the rows before and those after, beyond their scatter. Where no rows were timed around it, the rows of the cell were what counted.",
+				"Drift: how much more energy a token took in the second half of the window than in the first, with half of the 95 % interval of that, from the times at which the counter was seen to step or the scatter of the sensor. Beyond 3 % and that, the window does not count."},
 		},
 		{
 			name: studies + "idle_power", title: "What the devices draw with nothing to do", needs: "idle power, measured before the rows",
@@ -199,7 +201,7 @@ func fillWindows(a *Analysis, t *Table) error {
 				why := invalid(r)
 				t.Add(append(groupCells(g.Key), p.name, r.Launch, r.Window, float64(r.EndNs-r.OpenNs)/1e9, r.Reps, r.Tokens, r.TokPerS,
 					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), around(r), lessOne(r.TokPerSLike, around(r)), r.Source, r.SensorPeriodMs, r.NSamples,
-					r.CounterW, r.IntegralW, consistencyPct(r), r.JPerToken, r.Method,
+					r.CounterW, r.IntegralW, consistencyPct(r), r.JPerToken, r.Method, r.DriftPct, r.DriftHalfPct,
 					r.TempStartC, r.TempEndC, r.SMMHz, strings.Join(r.Throttle, ", "), len(why) == 0, strings.Join(why, ", "), r.Synthetic)...)
 			}
 		}

@@ -29,6 +29,7 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 	}
 	t.c.TimeOnDevice(0, false)
 	defer collect()
+	start := clock.NowNs()
 	before, err := t.references(w)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,8 @@ func (s *Session) Window(w wire.Window) (*wire.WindowReply, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.References = append(before, after...)
+	out.References, out.Before = append(before, after...), len(before)
+	out.BusyNs = clock.NowNs() - start
 	return out, nil
 }
 

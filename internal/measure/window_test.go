@@ -26,8 +26,11 @@ func askWindow(t *testing.T, c *wire.Client, q wire.Request) *wire.WindowReply {
 	if len(w.EndNs) == 0 || len(w.Tokens) != len(w.EndNs) {
 		t.Fatalf("%d ends and %d token counts", len(w.EndNs), len(w.Tokens))
 	}
-	if n := len(w.References); n < 2*fewestReferences || n > 2*mostReferences {
-		t.Errorf("%d references", n)
+	if n := len(w.References); n < 2*fewestReferences || n > 2*mostReferences || w.Before < fewestReferences || w.Before > n-fewestReferences {
+		t.Errorf("%d references, %d of them before", n, w.Before)
+	}
+	if open := w.EndNs[len(w.EndNs)-1] - w.StartNs; w.BusyNs <= open || w.BusyNs > clock.NowNs()-before {
+		t.Errorf("at work for %d ns, of which %d ns are the window", w.BusyNs, open)
 	}
 	for _, r := range w.References {
 		// A tiny model on any machine, asleep or awake.

@@ -47,3 +47,22 @@ func summariseIdle(idle *record.DeviceRecord, seen report, startNs, endNs int64)
 	idle.NSamples, idle.Source = len(inside), inside[0].Source
 	return true
 }
+
+// meanW returns the mean power over a span: by the sensor, which can be cut
+// anywhere, and where there is none by the counter.
+func (e energies) meanW(startNs, endNs int64) (watts float64, ok bool) {
+	if len(e.power) > 0 {
+		return e.power.meanBetween(startNs, endNs)
+	}
+	return e.counter.rateBetween(startNs, endNs)
+}
+
+// halves returns the mean power of each half of a span.
+func (e energies) halves(startNs, endNs int64) (first, second float64, ok bool) {
+	mid := startNs + (endNs-startNs)/2
+	first, ok = e.meanW(startNs, mid)
+	if ok {
+		second, ok = e.meanW(mid, endNs)
+	}
+	return first, second, ok
+}

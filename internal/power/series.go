@@ -3,6 +3,7 @@ package power
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"gonum.org/v1/gonum/integrate"
 )
@@ -111,6 +112,15 @@ func (s series) rateBetween(startNs, endNs int64) (watts float64, ok bool) {
 	}
 	first, last := steps[0], steps[len(steps)-1]
 	return (last.v - first.v) / (float64(last.ns-first.ns) / 1e9), true
+}
+
+// each returns the value that was held in the middle of each period of a span.
+func (s series) each(startNs, endNs int64, period time.Duration) []float64 {
+	var out []float64
+	for at := startNs + int64(period)/2; period > 0 && at < endNs; at += int64(period) {
+		out = append(out, s.held(at))
+	}
+	return out
 }
 
 // longestHoleNs returns the longest time without a point that a span overlaps.

@@ -3,8 +3,10 @@ package power
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
+	"gonum.org/v1/gonum/stat"
 
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
@@ -21,11 +23,13 @@ const (
 	holePolls   = 5
 	// leastMoved is the part of the integrated power that the counter must show.
 	leastMoved = 0.5
-	// mostOtherRate is how far the rate may be from that of rows timed around the
-	// window, beyond what their scatter can explain.
+	// mostOtherRate is how far the rate may be outside of those of rows timed
+	// before and after the window, beyond what their scatter can explain.
 	mostOtherRate = 0.02
-	// mostDrift is how far the power of the second half may be from the first's.
-	mostDrift = 0.03
+	// mostDriftPct is how far the energy of a token in the second half may be
+	// from the first's, beyond the error of that.
+	mostDriftPct = 3.0
+	confidence   = 0.95
 )
 
 // hotReasons hold clocks back for heat or the power supply. A GPU at its power
@@ -46,23 +50,42 @@ func energiesOf(samples []Sample) energies {
 	}
 }
 
-// meanW returns the mean power over a span: by the sensor, which can be cut
-// anywhere, and where there is none by the counter.
-func (e energies) meanW(startNs, endNs int64) (watts float64, ok bool) {
-	if len(e.power) > 0 {
-		return e.power.meanBetween(startNs, endNs)
+// drift returns how far the energy of a token in the second half of a span is
+// from that in the first, when it ran at so many tokens a second in each, and
+// half of the 95 % interval of that, both in % of the first. By the counter, if
+// it counts, the error is that of the times of its steps, else the scatter of
+// the sensor's values. ok is false if either half does not tell it.
+func (e energies) drift(startNs, endNs int64, tokPerS [2]float64, period, poll time.Duration, counts bool) (driftPct, halfPct float64, ok bool) {
+	if tokPerS[0] <= 0 || tokPerS[1] <= 0 {
+		return 0, 0, false
 	}
-	return e.counter.rateBetween(startNs, endNs)
+	mid := startNs + (endNs-startNs)/2
+	first, error1, ok1 := e.meanWithError(startNs, mid, period, poll, counts)
+	second, error2, ok2 := e.meanWithError(mid, endNs, period, poll, counts)
+	if !ok1 || !ok2 || first <= 0 {
+		return 0, 0, false
+	}
+	ratio := second / tokPerS[1] / (first / tokPerS[0])
+	return 100 * (ratio - 1), 100 * 1.96 * ratio * math.Hypot(error1, error2), true
 }
 
-// halves returns the mean power of each half of a span.
-func (e energies) halves(startNs, endNs int64) (first, second float64, ok bool) {
-	mid := startNs + (endNs-startNs)/2
-	first, ok = e.meanW(startNs, mid)
-	if ok {
-		second, ok = e.meanW(mid, endNs)
+// meanWithError returns the mean power over a span, in W, and its standard error
+// as a part of it. A step of the counter was anywhere between two polls, so that
+// its time has a standard error of 1/√12 of those; a sensor's value is momentary.
+func (e energies) meanWithError(startNs, endNs int64, period, poll time.Duration, counts bool) (watts, se float64, ok bool) {
+	if counts {
+		watts, ok = e.counter.rateBetween(startNs, endNs)
+		steps := e.counter.steps(startNs, endNs)
+		if !ok || watts <= 0 {
+			return 0, 0, false
+		}
+		return watts, float64(poll) / math.Sqrt(6) / float64(steps[len(steps)-1].ns-steps[0].ns), true
 	}
-	return first, second, ok
+	m, err := stats.MomentsOf(e.power.each(startNs, endNs, period))
+	if err != nil || m.Mean <= 0 {
+		return 0, 0, false
+	}
+	return m.Mean, m.SD / math.Sqrt(float64(m.N)) / m.Mean, true
 }
 
 // judge adds to a window what samples from around it say, and whether it is
@@ -105,7 +128,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if stuck {
 		against(w, record.CounterStuck)
 	}
-	if w.TokPerSLike != nil && otherRate(*w.TokPerSLike, w.TokPerSRefs) {
+	if w.TokPerSLike != nil && otherRate(*w.TokPerSLike, w.TokPerSRefs[:w.RefsBefore], w.TokPerSRefs[w.RefsBefore:]) {
 		against(w, record.DifferentWork)
 	}
 	if len(strangers(inside, pid)) > 0 {
@@ -114,8 +137,11 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if throttle(inside)&hotReasons != 0 {
 		against(w, record.Throttled)
 	}
-	if first, second, ok := all.halves(w.OpenNs, w.EndNs); ok && first > 0 && math.Abs(second/first-1) > mostDrift {
-		against(w, record.ThermalDrift)
+	if drift, half, ok := all.drift(w.OpenNs, w.EndNs, w.TokPerSHalves, seen.period(), seen.interval, counted && !stuck); ok {
+		w.DriftPct, w.DriftHalfPct = &drift, &half
+		if math.Abs(drift)-half > mostDriftPct {
+			against(w, record.ThermalDrift)
+		}
 	}
 
 	switch {
@@ -127,25 +153,37 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	}
 }
 
-// otherRate reports whether a rate is farther than mostOtherRate from the
-// geometric mean of references, and not only since these scatter: the 95 %
-// interval of that mean, by Student's t over their logarithms, leaves no value
-// within mostOtherRate of the rate. One reference has no scatter to tell of, and
-// none nothing at all.
-func otherRate(rate float64, references []float64) bool {
-	if len(references) == 0 {
-		return false
+// otherRate reports whether a rate is more than mostOtherRate below or above all
+// that the rows before and after allow: the speed of a host changes within
+// seconds, and between the two it may have been either. Each side allows the
+// confidence interval of its geometric mean, by Student's t over the scatter of
+// the logarithms within the sides. Without rows nothing is said.
+func otherRate(rate float64, before, after []float64) bool {
+	lowest, highest := math.Inf(1), math.Inf(-1)
+	var logs [2][]float64
+	squares, df := 0.0, 0
+	for i, side := range [][]float64{before, after} {
+		for _, r := range side {
+			logs[i] = append(logs[i], math.Log(r))
+		}
+		if n := len(side); n > 1 {
+			squares += stat.Variance(logs[i], nil) * float64(n-1)
+			df += n - 1
+		}
 	}
-	logs := make([]float64, len(references))
-	for i, r := range references {
-		logs[i] = math.Log(r)
+	for _, side := range logs {
+		if len(side) == 0 {
+			continue
+		}
+		half := 0.0
+		if df > 0 {
+			half = stats.TQuantile(1-(1-confidence)/2, float64(df)) * math.Sqrt(squares/float64(df)/float64(len(side)))
+		}
+		mean := stat.Mean(side, nil)
+		lowest, highest = min(lowest, mean-half), max(highest, mean+half)
 	}
-	over, _ := stats.Describe(logs, 0.95)
 	allowed := math.Log1p(mostOtherRate)
-	if over.Half != nil {
-		allowed += *over.Half
-	}
-	return math.Abs(math.Log(rate)-over.Mean) > allowed
+	return math.Log(rate) < lowest-allowed || math.Log(rate) > highest+allowed
 }
 
 func perToken(watts, tokPerS float64) *float64 {

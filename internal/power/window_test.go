@@ -48,7 +48,7 @@ func without(r report, start, end float64) report {
 
 // window is open from 1 to 4 s.
 func window() record.WindowRecord {
-	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRefs: []float64{300, 300}, TokPerSLike: ptr(303.0)}
+	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRefs: []float64{300, 300}, RefsBefore: 1, TokPerSHalves: [2]float64{300, 300}, TokPerSLike: ptr(303.0)}
 }
 
 func TestJudge(t *testing.T) {
@@ -69,7 +69,13 @@ func TestJudge(t *testing.T) {
 			}
 		}
 	}
-	drifting := func(s float64) float64 { return 600 + 20*s } // 640 W, then 670 W: 4.6 %
+	drifting := func(s float64) float64 { return 600 + 40*s } // 670 W, then 730 W: 9 %, each half by 60 W
+	// 20 % up and down, and 7 % less in the second half.
+	jumping := func(s float64) float64 { return (600 - 42*math.Floor(s/2.5)) * (1 + 0.2*math.Cos(20*math.Pi*s/3)) }
+	noCounter := func(s *Sample) { s.EnergyJ = nil }
+	rates := func(like float64, before int, refs ...float64) func(*record.WindowRecord) {
+		return func(w *record.WindowRecord) { w.TokPerSLike, w.RefsBefore, w.TokPerSRefs = &like, before, refs }
+	}
 	for _, tc := range []struct {
 		name   string
 		seen   report
@@ -94,15 +100,13 @@ func TestJudge(t *testing.T) {
 		{"no samples", report{}, nil, []record.Reason{record.NoSource}},
 		{"3 % faster", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(309.0) }, []record.Reason{record.DifferentWork}},
 		{"3 % slower", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(291.0) }, []record.Reason{record.DifferentWork}},
-		{"3 % faster than rows that scatter by as much", steady(), func(w *record.WindowRecord) {
-			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{291, 300, 303, 309}
-		}, nil},
-		{"3 % faster than all rows around", steady(), func(w *record.WindowRecord) {
-			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{299, 300, 301, 300}
-		}, []record.Reason{record.DifferentWork}},
-		{"3 % faster than the one row there is", steady(), func(w *record.WindowRecord) {
-			w.TokPerSLike, w.TokPerSRefs = ptr(309.0), []float64{300}
-		}, []record.Reason{record.DifferentWork}},
+		{"3 % faster than rows that scatter by as much", steady(), rates(309, 2, 291, 309, 303, 297), nil},
+		{"3 % faster than all rows around", steady(), rates(309, 2, 299, 300, 301, 300), []record.Reason{record.DifferentWork}},
+		{"3 % faster than the one row there is", steady(), rates(309, 1, 300), []record.Reason{record.DifferentWork}},
+		{"between a slow before and a fast after", steady(), rates(309, 3, 270, 271, 269, 350, 351, 349), nil},
+		{"slower than a slow before and a fast after", steady(), rates(260, 3, 270, 271, 269, 350, 351, 349), []record.Reason{record.DifferentWork}},
+		{"like those before only", steady(), rates(309, 2, 309, 310), nil},
+		{"faster than those after only", steady(), rates(320, 0, 309, 309.1), []record.Reason{record.DifferentWork}},
 		{"nothing to compare the rate with", steady(), func(w *record.WindowRecord) { w.TokPerSLike = nil }, nil},
 		{"other tokens", steady(), func(w *record.WindowRecord) { w.Reasons = []record.Reason{record.DifferentWork} }, []record.Reason{record.DifferentWork}},
 		{"another process for a moment", steady(between(2, 2.3, listed(42, 77))), nil, []record.Reason{record.ForeignProcess}},
@@ -112,6 +116,11 @@ func TestJudge(t *testing.T) {
 		{"heat", steady(between(2, 2.3, throttledBy(0x40))), nil, []record.Reason{record.Throttled}},
 		{"heat afterwards", steady(between(4.1, 5, throttledBy(0x40))), nil, nil},
 		{"drift", seenBy(drifting), nil, []record.Reason{record.ThermalDrift}},
+		{"drift by the counter alone", seenBy(drifting, func(s *Sample) { s.PowerInstantW = nil }), nil, []record.Reason{record.ThermalDrift}},
+		{"as much more work as power", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 327} }, nil},
+		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
+		{"a change that the counter tells", seenBy(jumping), nil, []record.Reason{record.ThermalDrift}},
+		{"a change that the scatter of the sensor can make", seenBy(jumping, noCounter), nil, nil},
 		{
 			"much at once", steady(throttledBy(0x8|0x80), listed(77, 78)),
 			func(w *record.WindowRecord) { w.EndNs = 2 * second; w.TokPerSLike = ptr(1.0) },
@@ -147,6 +156,27 @@ func TestJudgeFigures(t *testing.T) {
 	about("at the end", w.TempEndC, 44)
 	about("clock", w.SMMHz, 1980)
 	about("samples", ptr(float64(w.NSamples)), 150)
+	if w.DriftPct == nil || math.Abs(*w.DriftPct) > 1 {
+		t.Errorf("drift %v", w.DriftPct)
+	}
+	// Power rises by 60 W from 670 W, the rate by 5 %: less energy a token than the power says.
+	rising := func(s float64) float64 { return 600 + 40*s }
+	for name, tc := range map[string]struct {
+		seen report
+		half float64 // in %
+	}{
+		"counter": {seenBy(rising), 1.96 * 20 / 1300 / math.Sqrt(3) * 100},                                                // 13 or 14 periods between polls of 20 ms
+		"sensor":  {seenBy(rising, func(s *Sample) { s.EnergyJ = nil }), 1.96 * math.Sqrt(2*320/15.0) / 700 / 1.05 * 100}, // 15 values, 4 W apart
+	} {
+		w = window()
+		w.TokPerSHalves = [2]float64{300, 315}
+		judge(&w, tc.seen, 42)
+		if want := 100 * (730/670.0/1.05 - 1); w.DriftPct == nil || math.Abs(*w.DriftPct-want) > tc.half || math.Abs(*w.DriftHalfPct/tc.half-1) > 0.15 {
+			t.Errorf("%s: drift %v ± %v %%, want about %.2f ± %.2f %%", name, *w.DriftPct, *w.DriftHalfPct, want, tc.half)
+		}
+	}
+	w = window()
+	judge(&w, steady(), 42)
 	if w.Source != "nvml" || w.Method != "counter" || *w.SensorPeriodMs != 100 || *w.JPerToken != *w.CounterW/300 || w.Throttle != nil {
 		t.Errorf("%+v", w)
 	}

@@ -20,10 +20,10 @@ const (
 	TooShort       Reason = "too_short"       // shorter than asked, or than WindowPeriods of the sensor
 	Gap            Reason = "gap"             // samples are missing inside
 	CounterStuck   Reason = "counter_stuck"   // the energy counter did not move as the power did
-	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than rows timed around it, beyond their scatter, or other tokens
+	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than the rows timed before and after it, beyond their scatter, or other tokens
 	ForeignProcess Reason = "foreign_process" // another process computed on the GPU
 	Throttled      Reason = "throttled"       // heat or the power supply held the clocks back
-	ThermalDrift   Reason = "thermal_drift"   // power was not steady from the first half to the second
+	ThermalDrift   Reason = "thermal_drift"   // the energy of a token changed by more than 3 % from the first half to the second, beyond its error
 	NoSource       Reason = "no_source"       // nothing told power or energy
 )
 
@@ -70,6 +70,7 @@ type WindowRecord struct {
 	// TokPerSRefs are the rates of rows timed right before and after the window,
 	// which it is held against: the speed of a host changes within seconds.
 	TokPerSRefs []float64 `json:"tok_per_s_refs,omitempty"`
+	RefsBefore  int       `json:"refs_before,omitempty"` // how many of them, the first, were before
 
 	Source         string   `json:"source,omitempty"` // "nvml" or "rapl"
 	SensorPeriodMs *float64 `json:"sensor_period_ms,omitempty"`
@@ -83,6 +84,13 @@ type WindowRecord struct {
 	// one, else by integration.
 	JPerToken *float64 `json:"j_per_token,omitempty"`
 	Method    string   `json:"method,omitempty"` // of j_per_token: "counter" or "integral"
+	// TokPerSHalves are the rates in the first and the second half of the window.
+	// DriftPct is how far the energy of a token in the second is from that in
+	// the first, in % of it, and DriftHalfPct half of the 95 % interval of that,
+	// from when the counter was seen to step or the scatter of the sensor.
+	TokPerSHalves [2]float64 `json:"tok_per_s_halves,omitzero"`
+	DriftPct      *float64   `json:"drift_pct,omitempty"`
+	DriftHalfPct  *float64   `json:"drift_half_pct,omitempty"`
 
 	TempStartC *float64 `json:"temp_start_c,omitempty"`
 	TempEndC   *float64 `json:"temp_end_c,omitempty"`

@@ -161,6 +161,8 @@ func (e *fakeEngine) repeat(q wire.Window) *wire.WindowReply {
 		a.EndNs = append(a.EndNs, e.nowNs)
 		a.Tokens = append(a.Tokens, q.Row.Context.Batch*tokens[len(a.Tokens)%len(tokens)])
 	}
+	a.References, a.Before = []float64{3900, 4000, 4100}, 2
+	a.BusyNs = e.nowNs - a.StartNs + 3e6 // of the references
 	return a
 }
 

@@ -120,7 +120,7 @@ func (s *session) askWindow(ctx context.Context, c *CellCheck, k record.WindowKe
 	}
 	s.Telemetry.Judge(w, s.worker.PID())
 	s.sum.Windows++
-	s.sum.BusyMs += float64(w.EndNs-w.StartNs) / 1e6
+	s.sum.BusyMs += float64(reply.Window.BusyNs) / 1e6
 	return s.writeWindow(w)
 }
 
@@ -147,6 +147,9 @@ func (r *run) newWindow(c *CellCheck, k record.WindowKey) *record.WindowRecord {
 // fillWindow puts times and rates of a reply into w, or says why the reply
 // cannot be one.
 func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error {
+	if a.Before < 0 || a.Before > len(a.References) {
+		return nonsense("%d of %d references before the window", a.Before, len(a.References))
+	}
 	if len(a.EndNs) == 0 || len(a.Tokens) != len(a.EndNs) || a.OpenNs < a.StartNs {
 		return nonsense("%d repetitions, of %d the tokens, open at %d ns, started at %d ns", len(a.EndNs), len(a.Tokens), a.OpenNs, a.StartNs)
 	}
@@ -164,10 +167,27 @@ func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error 
 		w.Tokens += a.Tokens[i]
 		last = ns
 	}
+	w.TokPerSHalves = halves(a)
 	w.TokPerS = float64(w.Tokens) / float64(w.EndNs-w.OpenNs) * 1e9
-	w.TokPerSRefs = a.References
+	w.TokPerSRefs, w.RefsBefore = a.References, a.Before
 	w.TokPerSLike, w.TokPerSRows = median(like), median(rows.tokPerS[w.Phase])
 	return nil
+}
+
+// halves returns the rate in each half of a window, whose middle parts the
+// tokens of the repetition it falls into as it does its time.
+func halves(a *wire.WindowReply) [2]float64 {
+	end := a.EndNs[len(a.EndNs)-1]
+	mid := a.OpenNs + (end-a.OpenNs)/2
+	var tokens [2]float64
+	last := a.OpenNs
+	for i, ns := range a.EndNs {
+		early := min(max(float64(mid-last)/float64(ns-last), 0), 1)
+		tokens[0] += early * float64(a.Tokens[i])
+		tokens[1] += (1 - early) * float64(a.Tokens[i])
+		last = ns
+	}
+	return [2]float64{tokens[0] / float64(mid-a.OpenNs) * 1e9, tokens[1] / float64(end-mid) * 1e9}
 }
 
 // median returns nil for no values.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -112,8 +113,9 @@ func TestWindows(t *testing.T) {
 		t.Errorf("summary %+v", sum)
 	}
 	// Two loads, 6 rows of each cell, and 2 windows of each phase: the ramp-in
-	// of 500 ms and 1200 ms are whole repetitions of 2 and of 4 ms.
-	if want := 2*10 + 6*(2.0+4) + 6*(2.0+2) + 4*1700; sum.BusyMs != want {
+	// of 500 ms and 1200 ms are whole repetitions of 2 and of 4 ms, and rows
+	// around it take 3 ms.
+	if want := 2*10 + 6*(2.0+4) + 6*(2.0+2) + 4*(1700+3); sum.BusyMs != want {
 		t.Errorf("busy %v ms, want %v", sum.BusyMs, want)
 	}
 
@@ -126,6 +128,7 @@ func TestWindows(t *testing.T) {
 		StartNs: got.StartNs, OpenNs: got.StartNs + 500e6, EndNs: got.StartNs + 1700e6,
 		Reps: 600, Tokens: 300*8 + 300*7, TokPerS: 3750,
 		TokPerSLike: p(4000), TokPerSRows: p(4000), // 8 tokens in 2 ms
+		TokPerSRefs: []float64{3900, 4000, 4100}, RefsBefore: 2, TokPerSHalves: [2]float64{3750, 3750},
 		Valid: true,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -242,6 +245,7 @@ func TestBadWindowReplies(t *testing.T) {
 		"no tokens":         func(a *wire.WindowReply) { a.Tokens[1] = 0 },
 		"clock went back":   func(a *wire.WindowReply) { a.EndNs[1] = a.EndNs[0] },
 		"open before start": func(a *wire.WindowReply) { a.OpenNs = a.StartNs - 1 },
+		"references":        func(a *wire.WindowReply) { a.Before = 4 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newFake()
@@ -260,6 +264,18 @@ func TestBadWindowReplies(t *testing.T) {
 				t.Errorf("%+v", w)
 			}
 		})
+	}
+}
+
+// Three repetitions of 10 tokens and one of 20, the middle in one of 10.
+func TestHalves(t *testing.T) {
+	a := &wire.WindowReply{OpenNs: 1e9, EndNs: []int64{2e9, 3e9, 5e9, 7e9}, Tokens: []int{10, 10, 10, 20}}
+	if got, want := halves(a), [2]float64{25 / 3.0, 25 / 3.0}; math.Abs(got[0]-want[0])+math.Abs(got[1]-want[1]) > 1e-9 {
+		t.Errorf("%v, want %v", got, want)
+	}
+	a.Tokens[3] = 5
+	if got := halves(a); math.Abs(got[1]-10/3.0) > 1e-9 {
+		t.Errorf("with a slow end: %v", got)
 	}
 }
 

@@ -286,6 +286,9 @@ type WindowReply struct {
 	// SettlingSteps. The speed of a host changes within seconds, and a window is
 	// to be held against what it was then.
 	References []float64 `json:"references"`
+	Before     int       `json:"before"` // how many of them were timed before the window
+	// BusyNs is how long the engine was at work for all of that, references included.
+	BusyNs int64 `json:"busy_ns"`
 
 	// TokenHash is over the tokens that each repetition of a decode window
 	// sampled after the first, which is the last of the prefill: as in RowReply.
