@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/phasebench/phasebench/internal/clock"
 )
 
 // The time between two samples follows the sensor: samplesPerPeriod of them
@@ -21,11 +23,13 @@ const (
 // counter; while that is watched closely, it is looked at in every countEvery-th
 // sample and at what lasts in every closeEvery-th. Each of these costs hundreds
 // of times what power costs: on an H200 the counter takes milliseconds, which
-// the worker can feel.
+// the worker can feel. Hence they are taken between rows where those are short:
+// when a row is over and the last look is staleAfter ago.
 const (
-	slowEvery  = 20
+	slowEvery  = 100
 	closeEvery = 10
 	countEvery = 2
+	staleAfter = 400 * time.Millisecond
 )
 
 // keep is how long samples stay in memory: longer than a row may take.
@@ -158,6 +162,21 @@ func (s *sampler) look() (now Sample, ok bool) {
 		return Sample{}, false
 	}
 	return s.kept[len(s.kept)-1], true
+}
+
+// refresh takes a sample with what lasts unless there was one lately.
+func (s *sampler) refresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := len(s.kept) - 1; i >= 0 && clock.NowNs()-s.kept[i].TimeNs < int64(staleAfter); i-- {
+		if s.kept[i].slow {
+			return
+		}
+	}
+	if !s.paused {
+		s.turn = 0
+		s.take()
+	}
 }
 
 // take keeps one more sample. It returns false if there was none.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phasebench/phasebench/internal/clock"
 )
 
 // script is a source that plays samples and errors, then only the last.
@@ -91,6 +93,36 @@ func TestSamplerLooksAtWhatLastsNowAndThen(t *testing.T) {
 		if w.lasting != all || w.counter != all {
 			t.Errorf("sample %d: %+v", i, w)
 		}
+	}
+}
+
+// What lasts is looked at between rows, if that was not done lately.
+func TestSamplerRefreshes(t *testing.T) {
+	src := &looks{stepNs: 1}
+	s := testSampler(t, src)
+	looks := func() (n int) {
+		for _, w := range src.wants {
+			if w.lasting {
+				n++
+			}
+		}
+		return n
+	}
+	s.refresh() // its time is long ago
+	s.poll()
+	s.refresh()
+	src.nowNs = clock.NowNs()
+	s.refresh()
+	s.poll()
+	s.refresh() // there was one just now
+	if n := looks(); n != 3 || len(src.wants) != 5 {
+		t.Errorf("%d looks in %d samples, want 3 in 5", n, len(src.wants))
+	}
+	src.nowNs = 1
+	s.kept = nil
+	s.paused = true
+	if s.refresh(); looks() != 3 {
+		t.Error("a look while sampling is paused")
 	}
 }
 
