@@ -62,6 +62,12 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	return c, nil
 }
 
+// callTokens is how many tokens of several sequences are submitted in one call:
+// the engine's own default. It gives each sequence of a call an equal part of
+// what it computes at once, and attention over a few tokens each of many
+// sequences is slower than over many of few.
+const callTokens = 2048
+
 // open creates the engine's context in h.
 func (h *handle) open(op string, m *Model, p ContextParams) error {
 	if m.c == nil {
@@ -70,7 +76,12 @@ func (h *handle) open(op string, m *Model, p ContextParams) error {
 	if p.NCtx < 1 || p.NCtx > m.info.CtxTrain {
 		return refuse(op, fmt.Sprintf("n_ctx is %d; this model has positions for 1 to %d tokens", p.NCtx, m.info.CtxTrain))
 	}
-	p.NBatch = cmp.Or(p.NBatch, p.NCtx*p.Sequences)
+	if p.NBatch == 0 {
+		p.NBatch = p.NCtx * p.Sequences
+		if p.Sequences > 1 {
+			p.NBatch = min(p.NBatch, max(callTokens, p.NUbatch))
+		}
+	}
 	p.NUbatch = cmp.Or(p.NUbatch, min(512, p.NBatch))
 	if p.Threads == 0 {
 		p.Threads = PhysicalCores()

@@ -78,7 +78,7 @@ const (
 // ContextParams says what a context must hold and how it computes.
 type ContextParams struct {
 	NCtx      int       // positions of a sequence, at least 1 and at most the model's CtxTrain
-	NBatch    int       // most tokens submitted in one engine call; 0 for all that fit into the cache
+	NBatch    int       // most tokens submitted in one engine call; 0 for all that fit into the cache, and at most 2048 of several sequences
 	NUbatch   int       // most tokens computed at once; 0 for the smaller of 512 and NBatch
 	Threads   int       // CPU threads; 0 for PhysicalCores, or 1 when all layers are on a GPU
 	FlashAttn FlashAttn // FlashOff is the zero value

@@ -66,7 +66,7 @@ type Backend struct {
 	GPULayers *int              // layers to offload, -1 (default) for all; nil on cpu
 	Warmup    int               // warm-up rows per scenario and launch, default 2
 	Threads   int               // 0 (default) for the engine's choice
-	NBatch    int               // tokens per call, 0 (default) for what the largest prompt needs
+	NBatch    int               // tokens per call, 0 (default) for what the largest prompt needs; in a batch 2048
 	NUbatch   int               // tokens per graph, 0 (default) for the engine's choice
 	FlashAttn string            // "auto" (default), "on" or "off"
 	Mmap      *bool             // map the file instead of reading it, default true; never nil after Load
