@@ -1,7 +1,8 @@
 // Pairs summarises what scripts like scripts/compare-llama-bench.sh measured: it
 // reads the raw times from standard input and prints, for each metric, every pair
 // and the geometric mean of our rate over the peer's with a bootstrap 95 %
-// interval; with -format markdown one table of those means alone.
+// interval, and their median, which a pair that something held up cannot move;
+// with -format markdown one table of those alone.
 package main
 
 import (
@@ -61,15 +62,20 @@ type result struct {
 	metric
 	Ratio float64 // geometric mean of ours over the peer's
 	CI    stats.Range
+	// Median of the ratios, and its distribution-free 95 % interval where there
+	// are pairs enough for one.
+	Median   float64
+	MedianCI *stats.Range
 }
 
 func summarise(m metric) (result, error) {
-	var ours, peer []float64
+	var ours, peer, ratios []float64
 	for _, p := range m.Pairs {
-		ours, peer = append(ours, p.Ours), append(peer, p.Peer)
+		ours, peer, ratios = append(ours, p.Ours), append(peer, p.Peer), append(ratios, p.Ours/p.Peer)
 	}
 	ratio, ci, err := stats.PairedRatio(ours, peer, 0.95, resamples, seed)
-	return result{m, ratio, ci}, err
+	over, _ := stats.Describe(ratios, 0.95)
+	return result{m, ratio, ci, over.Median, over.MedianCI}, err
 }
 
 func text(w io.Writer, results []result) {
@@ -80,14 +86,22 @@ func text(w io.Writer, results []result) {
 			t.AppendRow(table.Row{p.ID, p.First, fmt.Sprintf("%.2f", p.Ours), fmt.Sprintf("%.2f", p.Peer), fmt.Sprintf("%.4f", p.Ours/p.Peer)})
 		}
 		fmt.Fprintln(w, t.Render())
-		fmt.Fprintf(w, "%s: ours/peer %.4f, 95 %% interval %.4f to %.4f (geometric mean, bootstrap over pairs, n = %d)\n\n",
-			r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, len(r.Pairs))
+		fmt.Fprintf(w, "%s: ours/peer %.4f, 95 %% interval %.4f to %.4f (geometric mean, bootstrap over pairs, n = %d); median %.4f%s\n\n",
+			r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, len(r.Pairs), r.Median, between(", 95 %% %.4f to %.4f", r.MedianCI))
 	}
 }
 
 func markdown(w io.Writer, results []result) {
-	fmt.Fprintln(w, "| measured | ratio | 95 % | pairs |\n|:--- | ---:|:--- | ---:|")
+	fmt.Fprintln(w, "| measured | ratio | 95 % | median | 95 % | pairs |\n|:--- | ---:|:--- | ---:|:--- | ---:|")
 	for _, r := range results {
-		fmt.Fprintf(w, "| %s | %.3f | %.3f to %.3f | %d |\n", r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, len(r.Pairs))
+		fmt.Fprintf(w, "| %s | %.3f | %.3f to %.3f | %.3f | %s | %d |\n", r.Name, r.Ratio, r.CI.Lo, r.CI.Hi, r.Median, between("%.3f to %.3f", r.MedianCI), len(r.Pairs))
 	}
+}
+
+// between writes an interval, and nothing for none.
+func between(format string, ci *stats.Range) string {
+	if ci == nil {
+		return ""
+	}
+	return fmt.Sprintf(format, ci.Lo, ci.Hi)
 }

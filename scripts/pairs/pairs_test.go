@@ -36,7 +36,7 @@ func TestRun(t *testing.T) {
 |      1 | ours  | 128.00     | 160.00     | 0.8000    |
 |      2 | peer  | 160.00     | 128.00     | 1.2500    |
 +--------+-------+------------+------------+-----------+
-decode: ours/peer 1.0000, 95 % interval 0.8000 to 1.2500 (geometric mean, bootstrap over pairs, n = 2)
+decode: ours/peer 1.0000, 95 % interval 0.8000 to 1.2500 (geometric mean, bootstrap over pairs, n = 2); median 1.0250
 
 +---------+-------+------------+------------+-----------+
 | PREFILL | FIRST | OURS TOK/S | PEER TOK/S | OURS/PEER |
@@ -44,7 +44,7 @@ decode: ours/peer 1.0000, 95 % interval 0.8000 to 1.2500 (geometric mean, bootst
 |       1 | ours  | 512.00     | 512.00     | 1.0000    |
 |       2 | peer  | 512.00     | 512.00     | 1.0000    |
 +---------+-------+------------+------------+-----------+
-prefill: ours/peer 1.0000, 95 % interval 1.0000 to 1.0000 (geometric mean, bootstrap over pairs, n = 2)
+prefill: ours/peer 1.0000, 95 % interval 1.0000 to 1.0000 (geometric mean, bootstrap over pairs, n = 2); median 1.0000
 
 `
 	if stdout.String() != want {
@@ -57,10 +57,10 @@ func TestMarkdown(t *testing.T) {
 	if code := run([]string{"-format", "markdown"}, strings.NewReader(input), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	want := `| measured | ratio | 95 % | pairs |
-|:--- | ---:|:--- | ---:|
-| decode | 1.000 | 0.800 to 1.250 | 2 |
-| prefill | 1.000 | 1.000 to 1.000 | 2 |
+	want := `| measured | ratio | 95 % | median | 95 % | pairs |
+|:--- | ---:|:--- | ---:|:--- | ---:|
+| decode | 1.000 | 0.800 to 1.250 | 1.025 |  | 2 |
+| prefill | 1.000 | 1.000 to 1.000 | 1.000 |  | 2 |
 `
 	if stdout.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", stdout.String(), want)
