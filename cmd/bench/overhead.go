@@ -129,18 +129,29 @@ func overheadCommand(ctx context.Context, args []string, io stdio) error {
 		if err != nil {
 			return err
 		}
-		for phase, ms := range map[string][2][]float64{"prefill": prefill, "decode": decode} {
+		for _, p := range []struct {
+			phase string
+			ms    [2][]float64
+		}{{"prefill", prefill}, {"decode", decode}} {
 			r := out
-			r.Watching, r.Phase, r.WithMs, r.WithoutMs = way.name, phase, ms[0], ms[1]
+			r.Watching, r.Phase, r.WithMs, r.WithoutMs = way.name, p.phase, p.ms[0], p.ms[1]
 			ratio, ci, err := stats.PairedRatio(r.WithoutMs, r.WithMs, 0.95, 10_000, 42) // of times; of rates the other way round
 			if err != nil {
 				return err
 			}
 			r.Ratio, r.Low, r.High = ratio, ci.Lo, ci.Hi
 			results = append(results, r)
+			if *asJSON { // at once: of a call that is cut short there is what was done
+				if err := json.NewEncoder(io.out).Encode(r); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	return printOverhead(results, *asJSON, io)
+	if !*asJSON {
+		printOverhead(results, io)
+	}
+	return nil
 }
 
 // turns measures pairs of rows, with and without watching, after warm-ups.
@@ -175,16 +186,7 @@ func turns(way watched, row wire.Row, pairs int, ask func(wire.Request) (wire.Re
 	return prefill, decode, nil
 }
 
-func printOverhead(results []overheadResult, asJSON bool, io stdio) error {
-	if asJSON {
-		enc := json.NewEncoder(io.out)
-		for _, r := range results {
-			if err := enc.Encode(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+func printOverhead(results []overheadResult, io stdio) {
 	if results[0].Synthetic {
 		fmt.Fprintln(io.out, "synthetic weights")
 	}
@@ -192,10 +194,8 @@ func printOverhead(results []overheadResult, asJSON bool, io stdio) error {
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"Watching", "Phase", "Speed with / without", "95 % interval", "Pairs"})
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: text.AlignRight}, {Number: 5, Align: text.AlignRight}})
-	t.SortBy([]table.SortBy{{Number: 1}, {Number: 2}})
 	for _, r := range results {
 		t.AppendRow(table.Row{r.Watching, r.Phase, fmt.Sprintf("%.4f", r.Ratio), fmt.Sprintf("%.4f to %.4f", r.Low, r.High), len(r.WithMs)})
 	}
 	fmt.Fprintln(io.out, t.Render())
-	return nil
 }

@@ -34,25 +34,37 @@ type KVSink interface {
 	AppendKV(r *record.KVRecord) error
 }
 
+// cache is a model with a type of its KV cache.
+type cache struct {
+	model string
+	kv    matrix.KVType
+}
+
+// cacheOn is a cache on a backend.
+type cacheOn struct {
+	cache
+	backend string
+}
+
+// measuredCaches returns what some row was measured with, each with its first ok row.
+func measuredCaches(rows []record.Record) map[cacheOn]*record.Record {
+	measured := map[cacheOn]*record.Record{}
+	for i := range rows {
+		r := &rows[i]
+		k := cacheOn{cache{r.Model, matrix.KVType{K: r.KVTypeK, V: r.KVTypeV}}, r.Backend}
+		if r.Status == record.StatusOK && measured[k] == nil {
+			measured[k] = r
+		}
+	}
+	return measured
+}
+
 // InspectKV fills the cache of each model of a plan to the KVLengths, with each
 // kv type on the first backend that measured it, and keeps what was found. A model
 // that cannot be inspected is told and left out; the error is for points that could
 // not be kept, and for the end of ctx.
 func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
-	type cache struct {
-		model string
-		kv    matrix.KVType
-	}
-	type place struct {
-		cache
-		backend string
-	}
-	measured := map[place]bool{}
-	for i := range opts.Rows {
-		if r := &opts.Rows[i]; r.Status == record.StatusOK {
-			measured[place{cache{r.Model, matrix.KVType{K: r.KVTypeK, V: r.KVTypeV}}, r.Backend}] = true
-		}
-	}
+	measured := measuredCaches(opts.Rows)
 	done := map[cache]map[int]bool{}
 	for i := range opts.Done {
 		r := &opts.Done[i]
@@ -65,7 +77,7 @@ func InspectKV(ctx context.Context, plan *matrix.Plan, opts KVOptions) error {
 	asked := map[cache]bool{}
 	for _, c := range plan.Cells {
 		k := cache{c.Model.Name, c.KV}
-		if asked[k] || !measured[place{k, c.Backend.Name}] {
+		if asked[k] || measured[cacheOn{k, c.Backend.Name}] == nil {
 			continue
 		}
 		asked[k] = true

@@ -44,18 +44,14 @@ func ScoreQuality(ctx context.Context, plan *matrix.Plan, opts QualityOptions) e
 	if plan.Spec.Quality == nil {
 		return nil
 	}
-	s := scoring{opts, plan, map[record.QualityKey]record.QualityRecord{}, map[[2]string]*record.Record{}}
+	s := scoring{opts, plan, map[record.QualityKey]record.QualityRecord{}}
 	for _, r := range opts.Done {
 		s.ended[r.Key()] = r
 	}
-	for i := range opts.Rows {
-		if r := &opts.Rows[i]; r.Status == record.StatusOK && s.measured[[2]string{r.Model, r.Backend}] == nil {
-			s.measured[[2]string{r.Model, r.Backend}] = r
-		}
-	}
+	measured := measuredCaches(opts.Rows)
 	seen := map[record.QualityKey]bool{}
 	for _, c := range plan.Cells {
-		row := s.measured[[2]string{c.Model.Name, c.Backend.Name}]
+		row := measured[cacheOn{cache{c.Model.Name, c.KV}, c.Backend.Name}]
 		rec := s.record(c)
 		if row == nil || seen[rec.Key()] {
 			continue
@@ -78,9 +74,8 @@ func ScoreQuality(ctx context.Context, plan *matrix.Plan, opts QualityOptions) e
 
 type scoring struct {
 	QualityOptions
-	plan     *matrix.Plan
-	ended    map[record.QualityKey]record.QualityRecord
-	measured map[[2]string]*record.Record // by model and backend, the first ok row
+	plan  *matrix.Plan
+	ended map[record.QualityKey]record.QualityRecord
 }
 
 func (s *scoring) record(c matrix.Cell) *record.QualityRecord {

@@ -23,19 +23,26 @@ func (q *qualitiesOf) AppendQuality(r *record.QualityRecord) error {
 	return q.err
 }
 
-// scoredPlan is a plan of one model with three caches on two backends of one
-// device, and what a run of it left; the second backend measured it.
+// scoredPlan is a plan of models with four caches on two backends of one device,
+// and what a run of it left; the second backend measured three of them.
 func scoredPlan(t *testing.T, q matrix.Quality) (*matrix.Plan, []record.Record) {
 	s := spec()
 	s.Backends = append(s.Backends, s.Backends[0])
 	s.Backends[1].Name = "other"
-	s.KVTypes = []matrix.KVType{{K: "q8_0", V: "q8_0"}, {K: "f16", V: "f16"}, {K: "q8_0", V: "f16"}}
+	s.KVTypes = []matrix.KVType{{K: "q8_0", V: "q8_0"}, {K: "f16", V: "f16"}, {K: "q8_0", V: "f16"}, {K: "q4_0", V: "q4_0"}}
 	s.Quality = &q
 	plan := planOf(t, s)
 	var rows []record.Record
 	for _, m := range s.Models {
-		rows = append(rows, record.Record{Model: m.Name, Backend: s.Backends[0].Name, Status: record.StatusError},
-			record.Record{Model: m.Name, Backend: "other", Status: record.StatusOK})
+		for _, kv := range s.KVTypes {
+			r := record.Record{Model: m.Name, Backend: s.Backends[0].Name, KVTypeK: kv.K, KVTypeV: kv.V, Status: record.StatusError}
+			rows = append(rows, r)
+			r.Backend, r.Status = "other", record.StatusOK
+			if kv.K == "q4_0" {
+				r.Status = record.StatusSkipped
+			}
+			rows = append(rows, r)
+		}
 	}
 	return plan, rows
 }
