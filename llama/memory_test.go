@@ -114,37 +114,84 @@ func TestNoLeak(t *testing.T) {
 	promise.Of(t, "leaks", "contexts with a prefill and a step each, and about a tenth as often a tiny model loaded and closed",
 		"resident memory stays flat: it grows by 64 MB for all loads and 8 MB for all contexts at most")
 	contexts := promise.Times(t, 300, 10_000)
+	rss := held{"resident memory", func(t *testing.T) int64 { return proc(t, "VmRSS") }, 64 << 20, 8 << 20} // arenas of the threads that load; a model would be 15 MB each time
+	openAndClose(t, ModelParams{}, contexts, rss)
+}
+
+// On a GPU its memory is given back too.
+func TestNoLeakOnGPU(t *testing.T) {
+	promise.Of(t, "leaks on a GPU", "contexts with a prefill and a step each, and about a tenth as often a tiny model loaded and closed, on the GPU",
+		"its memory stays flat: it grows by 64 MB for all loads and 8 MB for all contexts at most; resident memory by 128 and 64 MB")
+	gpu := firstGPU(t)
+	contexts := promise.Times(t, 300, 10_000)
+	taken := func(t *testing.T) int64 { d := firstGPU(t); return d.TotalBytes - d.FreeBytes }
+	// The driver keeps some of what a process once had for its own tables.
+	rss := held{"resident memory", func(t *testing.T) int64 { return proc(t, "VmRSS") }, 128 << 20, 64 << 20}
+	openAndClose(t, ModelParams{Device: &gpu, GPULayers: -1}, contexts, rss, held{"memory of the GPU", taken, 64 << 20, 8 << 20})
+}
+
+func firstGPU(t *testing.T) Device {
+	t.Helper()
+	devices, err := Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		if d.Kind == GPU {
+			return d
+		}
+	}
+	t.Skip("no GPU here")
+	return Device{}
+}
+
+// held is memory that must be given back, and how much of it may stay after all
+// loads of a model and after all contexts.
+type held struct {
+	name                string
+	bytes               func(*testing.T) int64
+	ofLoads, ofContexts int64
+}
+
+// openAndClose loads a tiny model and creates contexts again and again.
+func openAndClose(t *testing.T, p ModelParams, contexts int, holds ...held) {
 	loads := max(contexts/10, 90)
-	file := tinyFile(t, "tiny-gpt2")
-	m := tinyModel(t, "tiny-gpt2")
+	p.Path = tinyFile(t, "tiny-gpt2")
 	// flat repeats what should leave nothing. The first ones fill the caches of
 	// both allocators, which takes longest when no test ran before.
-	flat := func(name string, n int, allowed int64, once func()) {
+	flat := func(name string, n int, allowed func(held) int64, once func()) {
 		t.Helper()
-		var start int64
+		start := make([]int64, len(holds))
 		for i := range n {
 			if i == max(n/10, 60) {
 				debug.FreeOSMemory()
-				start = proc(t, "VmRSS")
+				for k, h := range holds {
+					start[k] = h.bytes(t)
+				}
 			}
 			once()
 		}
 		debug.FreeOSMemory()
-		grown := proc(t, "VmRSS") - start
-		t.Logf("%d times %s: resident memory grew by %d KiB from %d MiB", n, name, grown>>10, start>>20)
-		if grown > allowed {
-			t.Errorf("%d times %s: resident memory grew by %d bytes, more than %d", n, name, grown, allowed)
+		for k, h := range holds {
+			grown := h.bytes(t) - start[k]
+			t.Logf("%d times %s: %s grew by %d KiB from %d MiB", n, name, h.name, grown>>10, start[k]>>20)
+			if grown > allowed(h) {
+				t.Errorf("%d times %s: %s grew by %d bytes, more than %d", n, name, h.name, grown, allowed(h))
+			}
 		}
 	}
-	flat("load and close", loads, 64<<20, func() { // arenas of the threads that load; a model would be 15 MB each time
-		m, err := Load(ModelParams{Path: file})
+	load := func() *Model {
+		m, err := Load(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		closeModel(t, m)
-	})
+		return m
+	}
+	flat("load and close", loads, func(h held) int64 { return h.ofLoads }, func() { closeModel(t, load()) })
+	m := load()
+	defer closeModel(t, m)
 	prompt := promptOf(m, 4)
-	flat("a context with a step", contexts, 8<<20, func() {
+	flat("a context with a step", contexts, func(h held) int64 { return h.ofContexts }, func() {
 		c := newClosedLater(t, m)
 		if _, err := c.Prefill(prompt); err != nil {
 			t.Fatal(err)
