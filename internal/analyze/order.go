@@ -91,8 +91,16 @@ func (order) devices(devices []record.DeviceRecord) []record.DeviceRecord {
 	})
 }
 
+// sorted returns a sorted copy. A record is large: it is moved once.
 func sorted[T any](in []T, compare func(a, b *T) int) []T {
-	out := slices.Clone(in)
-	slices.SortStableFunc(out, func(a, b T) int { return compare(&a, &b) })
+	at := make([]*T, len(in))
+	for i := range in {
+		at[i] = &in[i]
+	}
+	slices.SortStableFunc(at, compare)
+	out := make([]T, len(in))
+	for i, p := range at {
+		out[i] = *p
+	}
 	return out
 }

@@ -107,14 +107,15 @@ func (c *Config) pool() string { return c.first().Pool }
 
 // warnHosts notes what is compared across machines.
 func (a *Analysis) warnHosts(w *warnings) {
-	for _, c := range a.Configs {
-		if hosts := c.hosts(); len(hosts) > 1 {
-			w.add(c.ConfigKey.String(), "was measured on several hosts: %s", strings.Join(hosts, ", "))
+	hosts := make([][]string, len(a.Configs))
+	for i, c := range a.Configs {
+		if hosts[i] = c.hosts(); len(hosts[i]) > 1 {
+			w.add(c.ConfigKey.String(), "was measured on several hosts: %s", strings.Join(hosts[i], ", "))
 		}
 	}
 	for i, x := range a.Configs {
-		for _, y := range a.Configs[i+1:] {
-			hx, hy := x.hosts(), y.hosts()
+		for j, y := range a.Configs[i+1:] {
+			hx, hy := hosts[i], hosts[i+1+j]
 			if x.Model == y.Model && x.Device == y.Device && x.pool() == y.pool() && hx != nil && hy != nil && !slices.Equal(hx, hy) {
 				w.add(x.ConfigKey.String()+" and "+y.Backend, "backends of one model ran on different hosts, whose difference is part of theirs")
 			}

@@ -39,7 +39,8 @@ func Describe(x []float64, confidence float64) (s Summary, ok bool) {
 		return Summary{}, false
 	}
 	mustFinite(x)
-	sorted := slices.Sorted(slices.Values(x))
+	sorted := slices.Clone(x)
+	slices.Sort(sorted)
 	s = Summary{
 		N: len(x), Mean: stat.Mean(x, nil),
 		Median:   percentileSorted(sorted, 50),
@@ -126,7 +127,8 @@ func Percentiles(x []float64, ps ...float64) []float64 {
 		return nil
 	}
 	mustFinite(x)
-	sorted := slices.Sorted(slices.Values(x))
+	sorted := slices.Clone(x)
+	slices.Sort(sorted)
 	out := make([]float64, len(ps))
 	for i, p := range ps {
 		out[i] = percentileSorted(sorted, p)
