@@ -2,7 +2,6 @@ package measure
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/phasebench/phasebench/internal/clock"
 	"github.com/phasebench/phasebench/internal/wire"
@@ -65,19 +64,11 @@ func (t *trial) decodeWindow(w wire.Window) (*wire.WindowReply, error) {
 	return out, nil
 }
 
-// References are taken on either side of a window until there are enough or
-// they have taken long enough, and two at least.
-const (
-	fewestReferences = 2
-	mostReferences   = 10
-	referencesFor    = 250 * time.Millisecond
-)
-
 // references returns the rate of the window's phase in some rows, in tok/s.
 func (t *trial) references(w wire.Window) ([]float64, error) {
 	var rates []float64
-	for start := clock.NowNs(); len(rates) < mostReferences &&
-		(len(rates) < fewestReferences || clock.NowNs()-start < int64(referencesFor)); {
+	for start := clock.NowNs(); len(rates) < wire.MostReferences &&
+		(len(rates) < wire.FewestReferences || clock.NowNs()-start < int64(wire.ReferencesFor)); {
 		rate, err := t.reference(w)
 		if err != nil {
 			return nil, err

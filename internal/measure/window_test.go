@@ -26,7 +26,7 @@ func askWindow(t *testing.T, c *wire.Client, q wire.Request) *wire.WindowReply {
 	if len(w.EndNs) == 0 || len(w.Tokens) != len(w.EndNs) {
 		t.Fatalf("%d ends and %d token counts", len(w.EndNs), len(w.Tokens))
 	}
-	if n := len(w.References); n < 2*fewestReferences || n > 2*mostReferences || w.Before < fewestReferences || w.Before > n-fewestReferences {
+	if n := len(w.References); n < 2*wire.FewestReferences || n > 2*wire.MostReferences || w.Before < wire.FewestReferences || w.Before > n-wire.FewestReferences {
 		t.Errorf("%d references, %d of them before", n, w.Before)
 	}
 	if open := w.EndNs[len(w.EndNs)-1] - w.StartNs; w.BusyNs <= open || w.BusyNs > clock.NowNs()-before {

@@ -53,8 +53,10 @@ func Estimate(ctx context.Context, g *GroupCheck, spec *matrix.Spec, l Launcher)
 		}
 		perLaunch += row * float64(g.Backend.Warmup+spec.Repetitions)
 		if spec.Energy.Covers(c.Scenario.Name) {
-			// Prefill and decode each go on past the end, which is a row for both.
-			windows += row * float64(spec.Energy.Windows)
+			// Prefill and decode each go on past the end, which is a row for both,
+			// and so are the rows on either side, where they are long.
+			beside := max(wire.FewestReferences*row-float64(wire.ReferencesFor), 0)
+			windows += (row + 2*beside) * float64(spec.Energy.Windows)
 		}
 	}
 	return time.Duration(perLaunch*float64(spec.Launches) + windows), nil

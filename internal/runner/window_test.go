@@ -435,7 +435,7 @@ func (l *lefts) Window(_ *record.WindowRecord, eta time.Duration) {
 func TestTimeLeftWithWindows(t *testing.T) {
 	var told lefts
 	measured(t, windowed(), newFake(), func(o *Options) { o.Progress = &told })
-	const each = 1700 * tick
+	const each = 2200 * tick // with the rows on either side
 	if last := told.rows[len(told.rows)-1]; last != 4*each {
 		t.Errorf("after the rows %v left", last)
 	}
@@ -451,14 +451,14 @@ func TestEstimateHasWindows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := WindowTime(&groups[0], s.Energy); got != 4*1500*tick {
+	if got := WindowTime(&groups[0], s.Energy); got != 4*2000*tick {
 		t.Errorf("windows take %v", got)
 	}
 	with, err1 := Estimate(t.Context(), &groups[0], s, newFake())
 	s.Energy.Windows = 0
 	without, err2 := Estimate(t.Context(), &groups[0], s, newFake())
 	// The fake's times are its own, but for loading.
-	if got := with - without; err1 != nil || err2 != nil || got < 4*1500*tick || got > 4*1500*tick+100*tick {
+	if got := with - without; err1 != nil || err2 != nil || got < 4*2000*tick || got > 4*2000*tick+100*tick {
 		t.Errorf("windows add %v; %v, %v", got, err1, err2)
 	}
 }

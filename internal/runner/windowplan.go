@@ -6,6 +6,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/matrix"
 	"github.com/phasebench/phasebench/internal/record"
+	"github.com/phasebench/phasebench/internal/wire"
 )
 
 // A window is open for record.WindowPeriods of the sensor at least, after a ramp-in of
@@ -32,7 +33,7 @@ func WindowTime(g *GroupCheck, e matrix.Energy) time.Duration {
 	for _, c := range g.running() {
 		if e.Covers(c.Scenario.Name) {
 			ramp, window := lengths(e, 0)
-			sum += time.Duration(e.Windows*len(phases)) * (ramp + window)
+			sum += time.Duration(e.Windows*len(phases)) * (ramp + window + 2*wire.ReferencesFor)
 		}
 	}
 	return sum
@@ -51,7 +52,7 @@ func (r *run) sensor(c *matrix.Cell) (period time.Duration, ok bool) {
 func (r *run) windowTime(c *matrix.Cell) time.Duration {
 	period, _ := r.sensor(c)
 	ramp, window := lengths(r.plan.Spec.Energy, period)
-	return ramp + window
+	return ramp + window + 2*wire.ReferencesFor
 }
 
 // missingWindows returns the windows of a cell that were not measured yet, in

@@ -5,7 +5,11 @@
 // that is being timed. When the socket closes, the worker exits.
 package wire
 
-import "github.com/phasebench/phasebench/internal/quality"
+import (
+	"time"
+
+	"github.com/phasebench/phasebench/internal/quality"
+)
 
 // Request is what the parent sends. Exactly one field is set.
 type Request struct {
@@ -273,6 +277,14 @@ type Window struct {
 // builds its graph anew and CUDA captures it. In a window each decode follows a
 // decode, so that there are none.
 const SettlingSteps = 2
+
+// References are taken on either side of a window until there are enough or
+// they have taken long enough, and two at least.
+const (
+	FewestReferences = 2
+	MostReferences   = 10
+	ReferencesFor    = 250 * time.Millisecond
+)
 
 // WindowReply answers Window. Times are CLOCK_MONOTONIC nanoseconds.
 type WindowReply struct {
