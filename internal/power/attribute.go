@@ -37,9 +37,6 @@ func attribute(r *record.Record, span runner.Span, samples []Sample) {
 
 	r.GPUPeakPrefillMB = peakMB(heldIn(samples, span.StartNs, span.PrefillEndNs), span.PID)
 	r.GPUPeakTotalMB = peakMB(heldIn(samples, span.StartNs, span.EndNs), span.PID)
-	if r.GPUPeakTotalMB == nil { // a worker's first row; since its end nothing was taken or given back
-		r.GPUPeakTotalMB = peakMB(within(samples, span.EndNs, math.MaxInt64), span.PID)
-	}
 }
 
 // leastCPUSamples is how many samples of its counter a phase on the CPU must

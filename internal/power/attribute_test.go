@@ -87,15 +87,6 @@ func TestAttribute(t *testing.T) {
 				GPUPeakPrefillMB: ptr(60.0), GPUPeakTotalMB: ptr(60.0),
 			},
 		},
-		{
-			"a worker's first row has the memory it held right after",
-			[]Sample{at(205, 2), at(230, 2)},
-			record.Record{
-				PhasePower: &phases{},
-				GPUTempC:   ptr(60.5), GPUClockMHz: ptr(1205.0), GPUMemClockMHz: ptr(3000.0),
-				GPUPeakTotalMB: ptr(230.0),
-			},
-		},
 		{"no sample at all", nil, record.Record{PhasePower: &phases{}}},
 		{
 			"average where there is no instant power",

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/phasebench/phasebench/internal/clock"
 )
 
 // The time between two samples follows the sensor: samplesPerPeriod of them
@@ -19,17 +17,16 @@ const (
 	longestInterval  = 50 * time.Millisecond
 )
 
-// slowEvery is how many samples share one look at what lasts and at the energy
-// counter; while that is watched closely, it is looked at in every countEvery-th
-// sample and at what lasts in every closeEvery-th. Each of these costs hundreds
-// of times what power costs: on an H200 the counter takes milliseconds, which
-// the worker can feel. Hence they are taken between rows where those are short:
-// when a row is over and the last look is staleAfter ago.
+// slowEvery is how many samples share one look at what lasts, and rareEvery those
+// that share one at the energy counter; while that is watched closely, it is
+// looked at in every countEvery-th sample and at what lasts in every
+// closeEvery-th. What lasts costs a hundred times what power costs, and on an
+// H200 the counter takes milliseconds, which the worker can feel.
 const (
-	slowEvery  = 100
+	slowEvery  = 20
+	rareEvery  = 5 * slowEvery
 	closeEvery = 10
 	countEvery = 2
-	staleAfter = 400 * time.Millisecond
 )
 
 // keep is how long samples stay in memory: longer than a row may take.
@@ -164,21 +161,6 @@ func (s *sampler) look() (now Sample, ok bool) {
 	return s.kept[len(s.kept)-1], true
 }
 
-// refresh takes a sample with what lasts unless there was one lately.
-func (s *sampler) refresh() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := len(s.kept) - 1; i >= 0 && clock.NowNs()-s.kept[i].TimeNs < int64(staleAfter); i-- {
-		if s.kept[i].slow {
-			return
-		}
-	}
-	if !s.paused {
-		s.turn = 0
-		s.take()
-	}
-}
-
 // take keeps one more sample. It returns false if there was none.
 func (s *sampler) take() bool {
 	if s.lost {
@@ -197,7 +179,7 @@ func (s *sampler) take() bool {
 		}
 		return false
 	}
-	s.turn = (s.turn + 1) % slowEvery
+	s.turn = (s.turn + 1) % rareEvery
 	s.remember(now)
 	if w := now.powerW(powerSource(now)); w != nil {
 		s.power.see(now.TimeNs, *w)
@@ -217,7 +199,7 @@ func (s *sampler) due() want {
 	if s.closely {
 		return want{lasting: s.turn%closeEvery == 0, counter: s.turn%countEvery == 0}
 	}
-	return want{lasting: s.turn == 0, counter: s.turn == 0}
+	return want{lasting: s.turn%slowEvery == 0, counter: s.turn == 0}
 }
 
 // remember adds a sample and forgets the first quarter when that is too old.

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/phasebench/phasebench/internal/clock"
 )
 
 // script is a source that plays samples and errors, then only the last.
@@ -84,45 +82,15 @@ func TestSamplerLooksAtWhatLastsNowAndThen(t *testing.T) {
 	if now, ok := s.look(); !ok || !now.slow {
 		t.Errorf("look: %+v, %v", now, ok)
 	}
-	for range slowEvery {
+	for range rareEvery {
 		s.poll()
 	}
 	for i, w := range src.wants {
-		// The first, and after the one that was asked for the one that is due.
-		all := i == 0 || i == 12 || i == 12+slowEvery
-		if w.lasting != all || w.counter != all {
+		// The first, and after the one that was asked for those that are due.
+		all := i == 0 || i == 12 || i == 12+rareEvery
+		if lasting := all || i > 12 && (i-12)%slowEvery == 0; w.lasting != lasting || w.counter != all {
 			t.Errorf("sample %d: %+v", i, w)
 		}
-	}
-}
-
-// What lasts is looked at between rows, if that was not done lately.
-func TestSamplerRefreshes(t *testing.T) {
-	src := &looks{stepNs: 1}
-	s := testSampler(t, src)
-	looks := func() (n int) {
-		for _, w := range src.wants {
-			if w.lasting {
-				n++
-			}
-		}
-		return n
-	}
-	s.refresh() // its time is long ago
-	s.poll()
-	s.refresh()
-	src.nowNs = clock.NowNs()
-	s.refresh()
-	s.poll()
-	s.refresh() // there was one just now
-	if n := looks(); n != 3 || len(src.wants) != 5 {
-		t.Errorf("%d looks in %d samples, want 3 in 5", n, len(src.wants))
-	}
-	src.nowNs = 1
-	s.kept = nil
-	s.paused = true
-	if s.refresh(); looks() != 3 {
-		t.Error("a look while sampling is paused")
 	}
 }
 
@@ -133,7 +101,7 @@ func TestSamplerWatchesTheCounterClosely(t *testing.T) {
 	for _, closely := range []bool{false, true, false} {
 		s.watch(closely)
 		src.wants = nil
-		for range slowEvery {
+		for range rareEvery {
 			s.poll()
 		}
 		counted := 0
@@ -142,8 +110,8 @@ func TestSamplerWatchesTheCounterClosely(t *testing.T) {
 				counted++
 			}
 		}
-		if want := map[bool]int{false: 1, true: slowEvery / countEvery}[closely]; counted != want {
-			t.Errorf("closely %v: the counter was read %d times in %d samples, want %d", closely, counted, slowEvery, want)
+		if want := map[bool]int{false: 1, true: rareEvery / countEvery}[closely]; counted != want {
+			t.Errorf("closely %v: the counter was read %d times in %d samples, want %d", closely, counted, rareEvery, want)
 		}
 	}
 }

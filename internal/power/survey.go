@@ -28,9 +28,6 @@ type SourceReport struct {
 // periods down to it.
 const surveyInterval = 5 * time.Millisecond
 
-// surveySlowEvery is how many samples of a survey share one look at what lasts.
-const surveySlowEvery = 20
-
 // Survey tries every source that the devices of the engine may have, and
 // watches those that work for dur to learn how often their values change and by
 // how little. sysRoot is "/sys" on this machine. With a dur of 0 it tells only
@@ -60,7 +57,7 @@ func survey(lib nvml.Interface, openFile opener, devices []wire.Device, sysRoot 
 	defer tick.Stop()
 	for turn := 0; ; turn++ {
 		for _, s := range subjects {
-			s.sample(turn%surveySlowEvery == 0)
+			s.sample(turn%slowEvery == 0)
 		}
 		if clock.NowNs()-startNs >= int64(dur) {
 			break

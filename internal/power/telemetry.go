@@ -194,7 +194,6 @@ func (t *Telemetry) Annotate(r *record.Record, span runner.Span) {
 	if t.gpuSampler == nil {
 		return
 	}
-	t.gpuSampler.refresh()
 	seen := t.gpuSampler.report(span.StartNs-int64(lookback), math.MaxInt64)
 	switch {
 	case seen.lost:
