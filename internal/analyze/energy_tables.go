@@ -56,7 +56,7 @@ func energyTables() []definition {
 			columns: append(groupColumns(), col("phase", "phase", ""), col("launch", "launch", ""), col("window", "window", ""), col("open_s", "open", "s"),
 				col("reps", "repetitions", ""), col("tokens", "tokens", ""), col("tok_s", "window", "tok/s"),
 				Column{Name: "rows_tok_s", Title: "rows", Unit: "tok/s", Hidden: true},
-				col("work_pct", "rate against rows", "%"), Column{Name: "refs_tok_s", Title: "rows around it", Unit: "tok/s", Hidden: true}, col("refs_pct", "against rows around it", "%"),
+				col("work_pct", "rate against rows", "%"), Column{Name: "refs_tok_s", Title: "rows around it", Unit: "tok/s", Hidden: true}, col("refs_pct", "against rows around it", "%"), col("least_tok_s", "they allow from", "tok/s"), col("most_tok_s", "to", "tok/s"),
 				col("source", "source", ""), Column{Name: "sensor_period_ms", Hidden: true}, col("n_samples", "samples", ""),
 				col("counter_w", "counter", "W"), col("integral_w", "integral", "W"), Column{Name: "consistency_pct", Title: "difference", Unit: "%", Digits: 2},
 				col("j_per_tok", "gross", "J/tok"), col("method", "method", ""),
@@ -64,8 +64,8 @@ func energyTables() []definition {
 				Column{Name: "temp_start_c", Hidden: true}, col("temp_end_c", "GPU", "°C"), col("sm_mhz", "SM clock", "MHz"), blank("throttle", "held back by"),
 				col("valid", "valid", ""), blank("reasons", "why not"), syntheticWeights()),
 			fill: fillWindows,
-			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window. Those are what counts, for the speed of a host changes within seconds: a window does other work, and does not count, if its rate is more than 2 % outside of what lies between the rows before and those after, beyond their scatter. Where no rows were timed around it, the rows of the cell were what counted.",
-				"Drift: how much more energy a token took in the second half of the window than in the first, with half of the 95 % interval of that, from the times at which the counter was seen to step or the scatter of the sensor. Beyond 3 % and that, the window does not count."},
+			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window. Those are what counts, for the speed of a host changes within seconds: they allow any rate from 2 % below to 2 % above the medians of the rows before and of those after, and what these scatter beyond that. A window of another rate did other work and does not count; where the rows allow much, little is said. Where no rows were timed around it, the rows of the cell were what counted.",
+				"Drift: how much more energy a token took in the second half of the window than in the first, and half of the 95 % interval of that, from when the counter can have stepped or from the scatter of the sensor. Heat drifts, and so does a host that gets slower, for a device at rest draws power too. Beyond 3 % and the half, the window does not count."},
 		},
 		{
 			name: studies + "idle_power", title: "What the devices draw with nothing to do", needs: "idle power, measured before the rows",
@@ -200,7 +200,7 @@ func fillWindows(a *Analysis, t *Table) error {
 			for _, r := range p.windows.All {
 				why := invalid(r)
 				t.Add(append(groupCells(g.Key), p.name, r.Launch, r.Window, float64(r.EndNs-r.OpenNs)/1e9, r.Reps, r.Tokens, r.TokPerS,
-					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), around(r), lessOne(r.TokPerSLike, around(r)), r.Source, r.SensorPeriodMs, r.NSamples,
+					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), around(r), lessOne(r.TokPerSLike, around(r)), positive(r.TokPerSAllowed[0]), positive(r.TokPerSAllowed[1]), r.Source, r.SensorPeriodMs, r.NSamples,
 					r.CounterW, r.IntegralW, consistencyPct(r), r.JPerToken, r.Method, r.DriftPct, r.DriftHalfPct,
 					r.TempStartC, r.TempEndC, r.SMMHz, strings.Join(r.Throttle, ", "), len(why) == 0, strings.Join(why, ", "), r.Synthetic)...)
 			}
@@ -217,6 +217,14 @@ func around(r *record.WindowRecord) *float64 {
 	}
 	v := stat.GeometricMean(r.TokPerSRefs, nil)
 	return &v
+}
+
+// positive returns nil for a rate that is not recorded.
+func positive(rate float64) *float64 {
+	if rate <= 0 {
+		return nil
+	}
+	return &rate
 }
 
 // lessOne returns x over y less 1 in percent; nil when either is.

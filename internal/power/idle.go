@@ -17,6 +17,8 @@ func (t *Telemetry) Idle(ctx context.Context, deviceKind string, d time.Duration
 		return idle, false
 	}
 	idle = record.DeviceRecord{Timestamp: time.Now().UTC(), Kind: record.DeviceIdle, DeviceKind: deviceKind}
+	s.watch(true) // where the counter alone tells power
+	defer s.watch(false)
 	startNs := clock.NowNs()
 	select {
 	case <-time.After(d):

@@ -83,15 +83,22 @@ func (s series) at(ns int64) float64 {
 	return p.v + (q.v-p.v)*float64(ns-p.ns)/float64(q.ns-p.ns)
 }
 
+// step is a change of an energy counter, to v.
+type step struct {
+	point
+	within int64 // ns between the two polls it was seen by
+}
+
 // steps returns when an energy counter changed inside a span, and to what. When
 // it did is not known better than between two polls: it is taken to be in the
 // middle.
-func (s series) steps(startNs, endNs int64) series {
-	var out series
+func (s series) steps(startNs, endNs int64) []step {
+	var out []step
 	for i := 1; i < len(s); i++ {
-		at := s[i-1].ns + (s[i].ns-s[i-1].ns)/2
+		within := s[i].ns - s[i-1].ns
+		at := s[i-1].ns + within/2
 		if s[i].v != s[i-1].v && at >= startNs && at <= endNs {
-			out = append(out, point{at, s[i].v})
+			out = append(out, step{point{at, s[i].v}, within})
 		}
 	}
 	return out

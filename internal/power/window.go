@@ -29,7 +29,6 @@ const (
 	// mostDriftPct is how far the energy of a token in the second half may be
 	// from the first's, beyond the error of that.
 	mostDriftPct = 3.0
-	confidence   = 0.95
 )
 
 // hotReasons hold clocks back for heat or the power supply. A GPU at its power
@@ -50,36 +49,38 @@ func energiesOf(samples []Sample) energies {
 	}
 }
 
-// drift returns how far the energy of a token in the second half of a span is
-// from that in the first, when it ran at so many tokens a second in each, and
-// half of the 95 % interval of that, both in % of the first. By the counter, if
-// it counts, the error is that of the times of its steps, else the scatter of
-// the sensor's values. ok is false if either half does not tell it.
-func (e energies) drift(startNs, endNs int64, tokPerS [2]float64, period, poll time.Duration, counts bool) (driftPct, halfPct float64, ok bool) {
-	if tokPerS[0] <= 0 || tokPerS[1] <= 0 {
+// drift returns how far the energy of a token in the second part of a window is
+// from that in the first, and half of the 95 % interval of that, both in % of the
+// first. By the counter, if it counts, the error is that of the times of its
+// steps, else the scatter of the sensor's values. ok is false if either part does
+// not tell it.
+func (e energies) drift(w *record.WindowRecord, period time.Duration, counts bool) (driftPct, halfPct float64, ok bool) {
+	rates := w.TokPerSHalves
+	if w.MidNs <= w.OpenNs || w.MidNs >= w.EndNs || rates[0] <= 0 || rates[1] <= 0 {
 		return 0, 0, false
 	}
-	mid := startNs + (endNs-startNs)/2
-	first, error1, ok1 := e.meanWithError(startNs, mid, period, poll, counts)
-	second, error2, ok2 := e.meanWithError(mid, endNs, period, poll, counts)
-	if !ok1 || !ok2 || first <= 0 {
+	first, error1, ok1 := e.meanWithError(w.OpenNs, w.MidNs, period, counts)
+	second, error2, ok2 := e.meanWithError(w.MidNs, w.EndNs, period, counts)
+	if !ok1 || !ok2 {
 		return 0, 0, false
 	}
-	ratio := second / tokPerS[1] / (first / tokPerS[0])
+	ratio := second / rates[1] / (first / rates[0])
 	return 100 * (ratio - 1), 100 * 1.96 * ratio * math.Hypot(error1, error2), true
 }
 
-// meanWithError returns the mean power over a span, in W, and its standard error
-// as a part of it. A step of the counter was anywhere between two polls, so that
-// its time has a standard error of 1/√12 of those; a sensor's value is momentary.
-func (e energies) meanWithError(startNs, endNs int64, period, poll time.Duration, counts bool) (watts, se float64, ok bool) {
+// meanWithError returns the mean power over a span, above 0 W, and its standard
+// error as a part of it. A step of the counter was anywhere between the two polls
+// that saw it, which is a standard error of 1/√12 of the time between them; a
+// value of the sensor is momentary.
+func (e energies) meanWithError(startNs, endNs int64, period time.Duration, counts bool) (watts, se float64, ok bool) {
 	if counts {
 		watts, ok = e.counter.rateBetween(startNs, endNs)
-		steps := e.counter.steps(startNs, endNs)
 		if !ok || watts <= 0 {
 			return 0, 0, false
 		}
-		return watts, float64(poll) / math.Sqrt(6) / float64(steps[len(steps)-1].ns-steps[0].ns), true
+		steps := e.counter.steps(startNs, endNs)
+		a, b := steps[0], steps[len(steps)-1]
+		return watts, math.Hypot(float64(a.within), float64(b.within)) / math.Sqrt(12) / float64(b.ns-a.ns), true
 	}
 	m, err := stats.MomentsOf(e.power.each(startNs, endNs, period))
 	if err != nil || m.Mean <= 0 {
@@ -128,8 +129,11 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if stuck {
 		against(w, record.CounterStuck)
 	}
-	if w.TokPerSLike != nil && otherRate(*w.TokPerSLike, w.TokPerSRefs[:w.RefsBefore], w.TokPerSRefs[w.RefsBefore:]) {
-		against(w, record.DifferentWork)
+	if least, most, ok := allowedRates(w.TokPerSRefs[:w.RefsBefore], w.TokPerSRefs[w.RefsBefore:]); ok {
+		w.TokPerSAllowed = [2]float64{least, most}
+		if w.TokPerSLike != nil && (*w.TokPerSLike < least || *w.TokPerSLike > most) {
+			against(w, record.DifferentWork)
+		}
 	}
 	if len(strangers(inside, pid)) > 0 {
 		against(w, record.ForeignProcess)
@@ -137,7 +141,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if throttle(inside)&hotReasons != 0 {
 		against(w, record.Throttled)
 	}
-	if drift, half, ok := all.drift(w.OpenNs, w.EndNs, w.TokPerSHalves, seen.period(), seen.interval, counted && !stuck); ok {
+	if drift, half, ok := all.drift(w, seen.period(), counted && !stuck); ok {
 		w.DriftPct, w.DriftHalfPct = &drift, &half
 		if math.Abs(drift)-half > mostDriftPct {
 			against(w, record.ThermalDrift)
@@ -153,13 +157,13 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	}
 }
 
-// otherRate reports whether a rate is more than mostOtherRate below or above all
-// that the rows before and after allow: the speed of a host changes within
-// seconds, and between the two it may have been either. Each side allows the
-// confidence interval of its geometric mean, by Student's t over the scatter of
-// the logarithms within the sides. Without rows nothing is said.
-func otherRate(rate float64, before, after []float64) bool {
-	lowest, highest := math.Inf(1), math.Inf(-1)
+// allowedRates returns the lowest and the highest rate that rows before and after
+// a window allow it: the speed of a host changes within seconds, and between the
+// two it may have been either. Each side allows mostOtherRate beyond the 95 %
+// interval of its median, by Student's t over the scatter of the logarithms
+// within the sides; a median scatters √(π/2) times as much as a mean, but rows
+// that were held up do not move it. ok is false without rows.
+func allowedRates(before, after []float64) (least, most float64, ok bool) {
 	var logs [2][]float64
 	squares, df := 0.0, 0
 	for i, side := range [][]float64{before, after} {
@@ -171,19 +175,20 @@ func otherRate(rate float64, before, after []float64) bool {
 			df += n - 1
 		}
 	}
+	least, most = math.Inf(1), math.Inf(-1)
 	for _, side := range logs {
-		if len(side) == 0 {
+		median, some := stats.Percentile(side, 50)
+		if !some {
 			continue
 		}
-		half := 0.0
+		allowed := math.Log1p(mostOtherRate)
 		if df > 0 {
-			half = stats.TQuantile(1-(1-confidence)/2, float64(df)) * math.Sqrt(squares/float64(df)/float64(len(side)))
+			allowed += stats.TQuantile(0.975, float64(df)) * math.Sqrt(math.Pi/2*squares/float64(df)/float64(len(side)))
 		}
-		mean := stat.Mean(side, nil)
-		lowest, highest = min(lowest, mean-half), max(highest, mean+half)
+		least, most = min(least, math.Exp(median-allowed)), max(most, math.Exp(median+allowed))
+		ok = true
 	}
-	allowed := math.Log1p(mostOtherRate)
-	return math.Log(rate) < lowest-allowed || math.Log(rate) > highest+allowed
+	return least, most, ok
 }
 
 func perToken(watts, tokPerS float64) *float64 {

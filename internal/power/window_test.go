@@ -18,6 +18,9 @@ func seenBy(l load, change ...func(*Sample)) report {
 	samples := device{load: l, period: period}.samples(6*time.Second, interval, 0.1, rand.New(rand.NewPCG(7, 8)))
 	for i := range samples {
 		s := &samples[i]
+		if i%countEvery != 0 {
+			s.EnergyJ = nil
+		}
 		if i%closeEvery == 0 {
 			s.slow, s.TempC, s.SMMHz, s.procs = true, ptr(40+float64(s.TimeNs)/1e9), ptr(1980.0), []process{{42, ptr(1e3)}}
 		}
@@ -48,7 +51,7 @@ func without(r report, start, end float64) report {
 
 // window is open from 1 to 4 s.
 func window() record.WindowRecord {
-	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRefs: []float64{300, 300}, RefsBefore: 1, TokPerSHalves: [2]float64{300, 300}, TokPerSLike: ptr(303.0)}
+	return record.WindowRecord{DeviceKind: "gpu", OpenNs: 1 * second, EndNs: 4 * second, TokPerS: 300, TokPerSRefs: []float64{300, 300}, RefsBefore: 1, MidNs: 5 * second / 2, TokPerSHalves: [2]float64{300, 300}, TokPerSLike: ptr(303.0)}
 }
 
 func TestJudge(t *testing.T) {
@@ -69,12 +72,15 @@ func TestJudge(t *testing.T) {
 			}
 		}
 	}
-	drifting := func(s float64) float64 { return 600 + 40*s } // 670 W, then 730 W: 9 %, each half by 60 W
-	// 20 % up and down, and 7 % less in the second half.
-	jumping := func(s float64) float64 { return (600 - 42*math.Floor(s/2.5)) * (1 + 0.2*math.Cos(20*math.Pi*s/3)) }
+	drifting := func(s float64) float64 { return 600 + 50*s } // 687 W, then 762 W: 11 %
+	// 20 % up and down, and 8 % less in the second half.
+	jumping := func(s float64) float64 { return (600 - 48*math.Floor(s/2.5)) * (1 + 0.2*math.Cos(20*math.Pi*s/3)) }
 	noCounter := func(s *Sample) { s.EnergyJ = nil }
 	rates := func(like float64, before int, refs ...float64) func(*record.WindowRecord) {
 		return func(w *record.WindowRecord) { w.TokPerSLike, w.RefsBefore, w.TokPerSRefs = &like, before, refs }
+	}
+	ends := func(ns int64) func(*record.WindowRecord) {
+		return func(w *record.WindowRecord) { w.EndNs, w.MidNs = ns, (w.OpenNs+ns)/2 }
 	}
 	for _, tc := range []struct {
 		name   string
@@ -84,9 +90,9 @@ func TestJudge(t *testing.T) {
 	}{
 		{"steady", steady(), nil, nil},
 		{"at its power limit", steady(throttledBy(0x4)), nil, nil},
-		{"20 periods", steady(), func(w *record.WindowRecord) { w.EndNs = 3 * second }, nil},
-		{"19.7 periods", steady(), func(w *record.WindowRecord) { w.EndNs = 3*second - 3*second/100 }, nil},
-		{"19.5 periods", steady(), func(w *record.WindowRecord) { w.EndNs = 3*second - 5*second/100 }, []record.Reason{record.TooShort}},
+		{"20 periods", steady(), ends(3 * second), nil},
+		{"19.7 periods", steady(), ends(3*second - 3*second/100), nil},
+		{"19.5 periods", steady(), ends(3*second - 5*second/100), []record.Reason{record.TooShort}},
 		{"a hole of less than 3 periods", without(steady(), 2, 2.24), nil, nil},
 		{"a hole of more", without(steady(), 2, 2.35), nil, []record.Reason{record.Gap}},
 		{"a hole over the end", without(steady(), 3.9, 4.3), nil, []record.Reason{record.Gap}},
@@ -101,12 +107,15 @@ func TestJudge(t *testing.T) {
 		{"3 % faster", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(309.0) }, []record.Reason{record.DifferentWork}},
 		{"3 % slower", steady(), func(w *record.WindowRecord) { w.TokPerSLike = ptr(291.0) }, []record.Reason{record.DifferentWork}},
 		{"3 % faster than rows that scatter by as much", steady(), rates(309, 2, 291, 309, 303, 297), nil},
-		{"3 % faster than all rows around", steady(), rates(309, 2, 299, 300, 301, 300), []record.Reason{record.DifferentWork}},
+		{"4 % faster than all rows around", steady(), rates(312, 2, 299, 300, 301, 300), []record.Reason{record.DifferentWork}},
 		{"3 % faster than the one row there is", steady(), rates(309, 1, 300), []record.Reason{record.DifferentWork}},
 		{"between a slow before and a fast after", steady(), rates(309, 3, 270, 271, 269, 350, 351, 349), nil},
 		{"slower than a slow before and a fast after", steady(), rates(260, 3, 270, 271, 269, 350, 351, 349), []record.Reason{record.DifferentWork}},
 		{"like those before only", steady(), rates(309, 2, 309, 310), nil},
 		{"faster than those after only", steady(), rates(320, 0, 309, 309.1), []record.Reason{record.DifferentWork}},
+		{"as fast as rows of which one was held up", steady(), rates(303, 4, 300, 300, 301, 150, 300, 301, 299, 300), nil},
+		{"faster than rows of which one was held up", steady(), rates(380, 4, 300, 300, 301, 270, 300, 301, 299, 300), []record.Reason{record.DifferentWork}},
+		{"no rows around", steady(), rates(309, 0), nil},
 		{"nothing to compare the rate with", steady(), func(w *record.WindowRecord) { w.TokPerSLike = nil }, nil},
 		{"other tokens", steady(), func(w *record.WindowRecord) { w.Reasons = []record.Reason{record.DifferentWork} }, []record.Reason{record.DifferentWork}},
 		{"another process for a moment", steady(between(2, 2.3, listed(42, 77))), nil, []record.Reason{record.ForeignProcess}},
@@ -117,13 +126,14 @@ func TestJudge(t *testing.T) {
 		{"heat afterwards", steady(between(4.1, 5, throttledBy(0x40))), nil, nil},
 		{"drift", seenBy(drifting), nil, []record.Reason{record.ThermalDrift}},
 		{"drift by the counter alone", seenBy(drifting, func(s *Sample) { s.PowerInstantW = nil }), nil, []record.Reason{record.ThermalDrift}},
-		{"as much more work as power", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 327} }, nil},
+		{"one repetition", seenBy(drifting), func(w *record.WindowRecord) { w.MidNs = 0 }, nil},
+		{"as much more work as power", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 333} }, nil},
 		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
 		{"a change that the counter tells", seenBy(jumping), nil, []record.Reason{record.ThermalDrift}},
 		{"a change that the scatter of the sensor can make", seenBy(jumping, noCounter), nil, nil},
 		{
 			"much at once", steady(throttledBy(0x8|0x80), listed(77, 78)),
-			func(w *record.WindowRecord) { w.EndNs = 2 * second; w.TokPerSLike = ptr(1.0) },
+			func(w *record.WindowRecord) { ends(2 * second)(w); w.TokPerSLike = ptr(1.0) },
 			[]record.Reason{record.TooShort, record.DifferentWork, record.ForeignProcess, record.Throttled},
 		},
 	} {
@@ -156,7 +166,9 @@ func TestJudgeFigures(t *testing.T) {
 	about("at the end", w.TempEndC, 44)
 	about("clock", w.SMMHz, 1980)
 	about("samples", ptr(float64(w.NSamples)), 150)
-	if w.DriftPct == nil || math.Abs(*w.DriftPct) > 1 {
+	about("lowest rate", &w.TokPerSAllowed[0], 300/1.02) // one row on each side tells of no scatter
+	about("highest rate", &w.TokPerSAllowed[1], 300*1.02)
+	if w.DriftPct == nil || math.Abs(*w.DriftPct) > *w.DriftHalfPct {
 		t.Errorf("drift %v", w.DriftPct)
 	}
 	// Power rises by 60 W from 670 W, the rate by 5 %: less energy a token than the power says.
@@ -165,7 +177,7 @@ func TestJudgeFigures(t *testing.T) {
 		seen report
 		half float64 // in %
 	}{
-		"counter": {seenBy(rising), 1.96 * 20 / 1300 / math.Sqrt(3) * 100},                                                // 13 or 14 periods between polls of 20 ms
+		"counter": {seenBy(rising), 1.96 * 40 / 1300 / math.Sqrt(3) * 100},                                                // 13 or 14 periods between polls of 40 ms
 		"sensor":  {seenBy(rising, func(s *Sample) { s.EnergyJ = nil }), 1.96 * math.Sqrt(2*320/15.0) / 700 / 1.05 * 100}, // 15 values, 4 W apart
 	} {
 		w = window()

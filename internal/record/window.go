@@ -71,6 +71,8 @@ type WindowRecord struct {
 	// which it is held against: the speed of a host changes within seconds.
 	TokPerSRefs []float64 `json:"tok_per_s_refs,omitempty"`
 	RefsBefore  int       `json:"refs_before,omitempty"` // how many of them, the first, were before
+	// TokPerSAllowed are the lowest and the highest rate that they allow.
+	TokPerSAllowed [2]float64 `json:"tok_per_s_allowed,omitzero"`
 
 	Source         string   `json:"source,omitempty"` // "nvml" or "rapl"
 	SensorPeriodMs *float64 `json:"sensor_period_ms,omitempty"`
@@ -84,10 +86,12 @@ type WindowRecord struct {
 	// one, else by integration.
 	JPerToken *float64 `json:"j_per_token,omitempty"`
 	Method    string   `json:"method,omitempty"` // of j_per_token: "counter" or "integral"
-	// TokPerSHalves are the rates in the first and the second half of the window.
-	// DriftPct is how far the energy of a token in the second is from that in
-	// the first, in % of it, and DriftHalfPct half of the 95 % interval of that,
-	// from when the counter was seen to step or the scatter of the sensor.
+	// MidNs is when the repetition ended that ended nearest to the middle of the
+	// window, absent of one alone, and TokPerSHalves are the rates before and
+	// after. DriftPct is how far the energy of a token after it is from that
+	// before, in % of it, and DriftHalfPct half of the 95 % interval of that, by
+	// when the counter can have stepped or by the scatter of the sensor.
+	MidNs         int64      `json:"mid_ns,omitempty"`
 	TokPerSHalves [2]float64 `json:"tok_per_s_halves,omitzero"`
 	DriftPct      *float64   `json:"drift_pct,omitempty"`
 	DriftHalfPct  *float64   `json:"drift_half_pct,omitempty"`

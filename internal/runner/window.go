@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -150,6 +151,11 @@ func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error 
 	if a.Before < 0 || a.Before > len(a.References) {
 		return nonsense("%d of %d references before the window", a.Before, len(a.References))
 	}
+	for _, r := range a.References {
+		if !(r > 0) || math.IsInf(r, 0) {
+			return nonsense("a reference of %g tok/s", r)
+		}
+	}
 	if len(a.EndNs) == 0 || len(a.Tokens) != len(a.EndNs) || a.OpenNs < a.StartNs {
 		return nonsense("%d repetitions, of %d the tokens, open at %d ns, started at %d ns", len(a.EndNs), len(a.Tokens), a.OpenNs, a.StartNs)
 	}
@@ -167,27 +173,39 @@ func fillWindow(w *record.WindowRecord, a *wire.WindowReply, rows *timed) error 
 		w.Tokens += a.Tokens[i]
 		last = ns
 	}
-	w.TokPerSHalves = halves(a)
+	w.MidNs, w.TokPerSHalves = halves(a)
 	w.TokPerS = float64(w.Tokens) / float64(w.EndNs-w.OpenNs) * 1e9
 	w.TokPerSRefs, w.RefsBefore = a.References, a.Before
 	w.TokPerSLike, w.TokPerSRows = median(like), median(rows.tokPerS[w.Phase])
 	return nil
 }
 
-// halves returns the rate in each half of a window, whose middle parts the
-// tokens of the repetition it falls into as it does its time.
-func halves(a *wire.WindowReply) [2]float64 {
-	end := a.EndNs[len(a.EndNs)-1]
-	mid := a.OpenNs + (end-a.OpenNs)/2
-	var tokens [2]float64
-	last := a.OpenNs
-	for i, ns := range a.EndNs {
-		early := min(max(float64(mid-last)/float64(ns-last), 0), 1)
-		tokens[0] += early * float64(a.Tokens[i])
-		tokens[1] += (1 - early) * float64(a.Tokens[i])
-		last = ns
+// halves returns when the repetition ended that ended nearest to the middle of a
+// window, and the rates before and after: the power of a repetition is not the
+// same from its start to its end, so none is cut. One alone has no halves.
+func halves(a *wire.WindowReply) (midNs int64, tokPerS [2]float64) {
+	n := len(a.EndNs)
+	if n < 2 {
+		return 0, tokPerS
 	}
-	return [2]float64{tokens[0] / float64(mid-a.OpenNs) * 1e9, tokens[1] / float64(end-mid) * 1e9}
+	end := a.EndNs[n-1]
+	middle := a.OpenNs + (end-a.OpenNs)/2
+	nearest := 0
+	for i, ns := range a.EndNs[:n-1] {
+		if max(ns-middle, middle-ns) < max(a.EndNs[nearest]-middle, middle-a.EndNs[nearest]) {
+			nearest = i
+		}
+	}
+	midNs = a.EndNs[nearest]
+	first, second := 0, 0
+	for i, tokens := range a.Tokens {
+		if i <= nearest {
+			first += tokens
+		} else {
+			second += tokens
+		}
+	}
+	return midNs, [2]float64{float64(first) / float64(midNs-a.OpenNs) * 1e9, float64(second) / float64(end-midNs) * 1e9}
 }
 
 // median returns nil for no values.

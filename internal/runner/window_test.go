@@ -128,7 +128,8 @@ func TestWindows(t *testing.T) {
 		StartNs: got.StartNs, OpenNs: got.StartNs + 500e6, EndNs: got.StartNs + 1700e6,
 		Reps: 600, Tokens: 300*8 + 300*7, TokPerS: 3750,
 		TokPerSLike: p(4000), TokPerSRows: p(4000), // 8 tokens in 2 ms
-		TokPerSRefs: []float64{3900, 4000, 4100}, RefsBefore: 2, TokPerSHalves: [2]float64{3750, 3750},
+		TokPerSRefs: []float64{3900, 4000, 4100}, RefsBefore: 2,
+		MidNs: got.StartNs + 1100e6, TokPerSHalves: [2]float64{3750, 3750},
 		Valid: true,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -246,6 +247,8 @@ func TestBadWindowReplies(t *testing.T) {
 		"clock went back":   func(a *wire.WindowReply) { a.EndNs[1] = a.EndNs[0] },
 		"open before start": func(a *wire.WindowReply) { a.OpenNs = a.StartNs - 1 },
 		"references":        func(a *wire.WindowReply) { a.Before = 4 },
+		"a rate of none":    func(a *wire.WindowReply) { a.References[1] = 0 },
+		"a rate of any":     func(a *wire.WindowReply) { a.References[1] = math.Inf(1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newFake()
@@ -267,15 +270,22 @@ func TestBadWindowReplies(t *testing.T) {
 	}
 }
 
-// Three repetitions of 10 tokens and one of 20, the middle in one of 10.
 func TestHalves(t *testing.T) {
-	a := &wire.WindowReply{OpenNs: 1e9, EndNs: []int64{2e9, 3e9, 5e9, 7e9}, Tokens: []int{10, 10, 10, 20}}
-	if got, want := halves(a), [2]float64{25 / 3.0, 25 / 3.0}; math.Abs(got[0]-want[0])+math.Abs(got[1]-want[1]) > 1e-9 {
-		t.Errorf("%v, want %v", got, want)
-	}
-	a.Tokens[3] = 5
-	if got := halves(a); math.Abs(got[1]-10/3.0) > 1e-9 {
-		t.Errorf("with a slow end: %v", got)
+	for _, tc := range []struct {
+		ends   []int64
+		tokens []int
+		mid    int64
+		rates  [2]float64
+	}{
+		{[]int64{2e9, 3e9, 5e9, 7e9}, []int{10, 10, 10, 20}, 3e9, [2]float64{10, 7.5}}, // the middle is at 4
+		{[]int64{2e9, 3e9, 5e9 - 1, 7e9}, []int{10, 10, 10, 20}, 5e9 - 1, [2]float64{7.5, 10}},
+		{[]int64{2e9, 7e9}, []int{8, 7}, 2e9, [2]float64{8, 1.4}},
+		{[]int64{7e9}, []int{8}, 0, [2]float64{}},
+	} {
+		mid, rates := halves(&wire.WindowReply{OpenNs: 1e9, EndNs: tc.ends, Tokens: tc.tokens})
+		if mid != tc.mid || math.Abs(rates[0]-tc.rates[0])+math.Abs(rates[1]-tc.rates[1]) > 1e-6 {
+			t.Errorf("%v: %d and %v, want %d and %v", tc.ends, mid, rates, tc.mid, tc.rates)
+		}
 	}
 }
 

@@ -279,9 +279,9 @@ type Window struct {
 const SettlingSteps = 2
 
 // References are taken on either side of a window until there are enough or
-// they have taken long enough, and two at least.
+// they have taken long enough, and three at least.
 const (
-	FewestReferences = 2
+	FewestReferences = 3
 	MostReferences   = 10
 	ReferencesFor    = 250 * time.Millisecond
 )
