@@ -130,6 +130,7 @@ var gaps = []struct{ words, lacks string }{
 	{"mbu mfu copy matmul gb", "the ceilings of the device, measured before the rows, and the weights of a dense model by their tensors"},
 	{"read gflop", "the weights of a dense model by their tensors"},
 	{"net idle", "idle power"},
+	{"refs least most drift", "energy windows with rows timed around them, and more than one repetition"},
 	{"windows consistency counter integral", "energy windows"},
 	{"power", "energy of the phase: energy windows, or phases that last for two periods of the power sensor"},
 	{"w j joules energy kwh gco2e infra total", "energy of both phases (and a price of electricity or a carbon intensity where they enter)"},
