@@ -249,6 +249,9 @@ func printPlan(groups []planGroup, plan *matrix.Plan, io stdio) {
 	default:
 		fmt.Fprintln(io.out, "no estimate of the time: nothing was probed")
 	}
+	if q := plan.Spec.Quality; q != nil {
+		fmt.Fprintf(io.out, "then each model is scored on %s, which takes time beyond that\n", q.Text)
+	}
 }
 
 func anyRuns(g planGroup) bool {
