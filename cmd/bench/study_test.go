@@ -81,7 +81,7 @@ func TestSettingsScript(t *testing.T) {
 	out := script(t, dir, 0, "settings.sh", "--models", "tiny-gpt2", "--shape", "96+4", "--pairs", "2", "--settings", "ubatch-64,no-mmap,flash-off", "--out", "times.csv")
 	for _, name := range []string{"ubatch-64", "no-mmap", "flash-off"} {
 		for _, phase := range []string{"prefill", "decode"} {
-			if !regexp.MustCompile(`\| tiny-gpt2 ` + name + ` ` + phase + ` \| \d+\.\d{3} \| \d+\.\d{3} to \d+\.\d{3} \| 2 \|`).MatchString(out) {
+			if !regexp.MustCompile(`\| tiny-gpt2 ` + name + ` ` + phase + ` \| \d+\.\d{3} \| \d+\.\d{3} to \d+\.\d{3} \| \d+\.\d{3} \|  \| 2 \|`).MatchString(out) {
 				t.Errorf("%s of %s is not in:\n%s", phase, name, out)
 			}
 		}
