@@ -30,8 +30,8 @@ esac
 		t.Fatalf("exit code %d:\n%s", code, text)
 	}
 	for _, want := range []string{
-		"| m graph-opt prefill | 1.000 | 1.000 to 1.000 | 2 |\n| m graph-opt decode | 2.000 | 2.000 to 2.000 | 2 |\n",
-		"| m host-argmax decode | 0.500 | 0.500 to 0.500 | 2 |\n",
+		"| m graph-opt prefill | 1.000 | 1.000 to 1.000 | 1.000 |  | 2 |\n| m graph-opt decode | 2.000 | 2.000 to 2.000 | 2.000 |  | 2 |\n",
+		"| m host-argmax decode | 0.500 | 0.500 to 0.500 | 0.500 |  | 2 |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in:\n%s", want, text)
@@ -55,7 +55,7 @@ esac
 	}
 	write("out/times.csv", strings.Join(lines[:17], "")+strings.Join(lines[25:], ""))
 	write("log", "")
-	if text, code = settings("--pairs", "3"); code != 0 || !strings.Contains(text, "| m graph-opt decode | 2.000 | 2.000 to 2.000 | 3 |") {
+	if text, code = settings("--pairs", "3"); code != 0 || !strings.Contains(text, "| m graph-opt decode | 2.000 | 2.000 to 2.000 | 2.000 |  | 3 |") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
 	wantFile(t, log, plain+opt+opt+plain+host+plain)
