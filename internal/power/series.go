@@ -2,6 +2,7 @@ package power
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -113,12 +114,21 @@ func (s series) steps(startNs, endNs int64) []step {
 // no error; that between two polls does, by half of it at most on either side.
 // ok is false with fewer than two steps.
 func (s series) rateBetween(startNs, endNs int64) (watts float64, ok bool) {
+	watts, _, ok = s.rateWithError(startNs, endNs)
+	return watts, ok
+}
+
+// rateWithError returns that mean power with its standard error as a part of it:
+// a step was anywhere between the two polls that saw it, which is a standard
+// error of 1/√12 of the time between them.
+func (s series) rateWithError(startNs, endNs int64) (watts, se float64, ok bool) {
 	steps := s.steps(startNs, endNs)
 	if len(steps) < 2 {
-		return 0, false
+		return 0, 0, false
 	}
 	first, last := steps[0], steps[len(steps)-1]
-	return (last.v - first.v) / (float64(last.ns-first.ns) / 1e9), true
+	ns := float64(last.ns - first.ns)
+	return (last.v - first.v) / (ns / 1e9), math.Hypot(float64(first.within), float64(last.within)) / math.Sqrt(12) / ns, true
 }
 
 // each returns the value that was held in the middle of each period of a span.

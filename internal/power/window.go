@@ -69,18 +69,11 @@ func (e energies) drift(w *record.WindowRecord, period time.Duration, counts boo
 }
 
 // meanWithError returns the mean power over a span, above 0 W, and its standard
-// error as a part of it. A step of the counter was anywhere between the two polls
-// that saw it, which is a standard error of 1/√12 of the time between them; a
-// value of the sensor is momentary.
+// error as a part of it. A value of the sensor is momentary.
 func (e energies) meanWithError(startNs, endNs int64, period time.Duration, counts bool) (watts, se float64, ok bool) {
 	if counts {
-		watts, ok = e.counter.rateBetween(startNs, endNs)
-		if !ok || watts <= 0 {
-			return 0, 0, false
-		}
-		steps := e.counter.steps(startNs, endNs)
-		a, b := steps[0], steps[len(steps)-1]
-		return watts, math.Hypot(float64(a.within), float64(b.within)) / math.Sqrt(12) / float64(b.ns-a.ns), true
+		watts, se, ok = e.counter.rateWithError(startNs, endNs)
+		return watts, se, ok && watts > 0
 	}
 	m, err := stats.MomentsOf(e.power.each(startNs, endNs, period))
 	if err != nil || m.Mean <= 0 {

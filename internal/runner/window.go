@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -190,16 +192,11 @@ func halves(a *wire.WindowReply) (midNs int64, tokPerS [2]float64) {
 	}
 	end := a.EndNs[n-1]
 	middle := a.OpenNs + (end-a.OpenNs)/2
-	nearest := 0
-	for i, ns := range a.EndNs[:n-1] {
-		if max(ns-middle, middle-ns) < max(a.EndNs[nearest]-middle, middle-a.EndNs[nearest]) {
-			nearest = i
-		}
-	}
-	midNs = a.EndNs[nearest]
+	away := func(ns int64) int64 { return max(ns-middle, middle-ns) }
+	midNs = slices.MinFunc(a.EndNs[:n-1], func(x, y int64) int { return cmp.Compare(away(x), away(y)) })
 	first, second := 0, 0
 	for i, tokens := range a.Tokens {
-		if i <= nearest {
+		if a.EndNs[i] <= midNs {
 			first += tokens
 		} else {
 			second += tokens

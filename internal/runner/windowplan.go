@@ -26,14 +26,19 @@ func lengths(e matrix.Energy, period time.Duration) (ramp, window time.Duration)
 	return max(minRamp, rampPeriods*period), max(asked, record.WindowPeriods*period)
 }
 
+// lasting returns how long a window takes at least, with the rows around it.
+func lasting(e matrix.Energy, period time.Duration) time.Duration {
+	ramp, window := lengths(e, period)
+	return ramp + window + 2*wire.ReferencesFor
+}
+
 // WindowTime returns how long the energy windows of the cells of a group that
 // can run take at least, in a place where the energy of their device is told.
 func WindowTime(g *GroupCheck, e matrix.Energy) time.Duration {
 	var sum time.Duration
 	for _, c := range g.running() {
 		if e.Covers(c.Scenario.Name) {
-			ramp, window := lengths(e, 0)
-			sum += time.Duration(e.Windows*len(phases)) * (ramp + window + 2*wire.ReferencesFor)
+			sum += time.Duration(e.Windows*len(phases)) * lasting(e, 0)
 		}
 	}
 	return sum
@@ -51,8 +56,7 @@ func (r *run) sensor(c *matrix.Cell) (period time.Duration, ok bool) {
 // windowTime returns how long one window of a cell takes at least.
 func (r *run) windowTime(c *matrix.Cell) time.Duration {
 	period, _ := r.sensor(c)
-	ramp, window := lengths(r.plan.Spec.Energy, period)
-	return ramp + window + 2*wire.ReferencesFor
+	return lasting(r.plan.Spec.Energy, period)
 }
 
 // missingWindows returns the windows of a cell that were not measured yet, in
