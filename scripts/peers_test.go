@@ -66,7 +66,8 @@ func TestTransformersBench(t *testing.T) {
 			}
 			text, code := bench([]string{"STUB_TRACE=" + trace}, "--reps", "2", "--launch", "1",
 				"--before", `echo "$MODEL $SCENARIO $PROMPT_TOKENS+$GEN_TOKENS $LAUNCH.$REP" >>`+hook)
-			if code != 0 || strings.Contains(text, "WARNING") {
+			if code != 0 || strings.Contains(text, "WARNING") || strings.Count(text, "short: compiled 2 graphs, 0 breaks, 0 cuda_graphs_refused,") != 2 ||
+				!strings.Contains(text, "tiny-gpt2 short: compile-default begins with 4 of the 4 tokens of eager") {
 				t.Fatalf("exit code %d:\n%s", code, text)
 			}
 			// A request is a prefill to wake the device, and the timed one with
@@ -124,7 +125,15 @@ func TestTransformersBench(t *testing.T) {
 				!strings.Contains(text, "FAILED: tiny-gpt2 compile-reduce-overhead short: RuntimeError: no compiler") || !strings.Contains(text, "rows written: 2, failed cells: 1") {
 				t.Errorf("refused: exit code %d:\n%s", code, text)
 			}
-			if text, code = bench(nil, "--reps", "1", "--launch", "3", "--skip-done", "--before", "exit 3"); code != 1 || !strings.Contains(text, "--before ended with 3") {
+			// One that torch runs otherwise than asked says so.
+			for counts, want := range map[string]string{"cudagraph_skips": "CUDA graphs refused by torch", "nothing": "no CUDA graphs by torch's count"} {
+				out := filepath.Join(dir, counts+".csv")
+				text, code := bench([]string{"STUB_COUNTS=" + counts}, "--reps", "1", "--modes", "compile-reduce-overhead", "--out", out)
+				if got := columns(t, out, "engine_version"); code != 0 || len(got) != 1 || !strings.HasSuffix(got[0], ", "+want) {
+					t.Errorf("counted %s: exit code %d, %q:\n%s", counts, code, got, text)
+				}
+			}
+			if text, code = bench(nil, "--reps", "1", "--launch", "3", "--skip-done", "--before", "exit 7"); code != 3 || !strings.Contains(text, "--before ended with 7") {
 				t.Errorf("failing command: exit code %d:\n%s", code, text)
 			}
 		})

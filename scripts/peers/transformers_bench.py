@@ -33,13 +33,14 @@ that of the requests less that of their prefills. Without NVML those columns
 stay empty.
 
 Needs torch and transformers; written for transformers 4.44 to 5. Exit code 0:
-all measured, 1: some were not, 2: wrong usage.
+all measured, 1: some were not, 2: wrong usage, 3: the command of --before failed.
 """
 
 import argparse
 import csv
 import datetime
 import inspect
+import itertools
 import os
 import random
 import subprocess
@@ -47,6 +48,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,7 @@ WARMUPS = {"eager": 2, "compile-reduce-overhead": 5, "compile-default": 5}
 SCENARIOS = {"medium_prompt": (256, 128), "decode_heavy": (64, 512)}
 WINDOWS = 3  # of energy, of each phase of a cell
 RAMP_S = 0.5  # of a window before it counts
+BEFORE_FAILED = 3  # exit code
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def llama(layers, width, heads, head_dim):
 
 SHAPES = [
     Shape("gpt2", 124439808, "gpt2", dict(
-        vocab_size=50257, n_embd=768, n_layer=12, n_head=12, n_positions=1024)),
+        vocab_size=50257, n_embd=768, n_layer=12, n_head=12, n_positions=1024, tie_word_embeddings=True)),
     Shape("llama-3.2-1b", 1235814400, "llama", llama(16, 2048, 32, 64)),
     Shape("qwen2.5-1.5b", 1543714304, "qwen2", dict(
         vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28,
@@ -130,8 +133,8 @@ def one_by_one(models):
     worst = 0
     for name in models:
         code = subprocess.run([sys.executable, *sys.argv, "--skip-done", "--models", name]).returncode
-        if code == 2:
-            return 2
+        if code in (2, BEFORE_FAILED):  # so would it be with the next
+            return code
         if code:
             say(f"{name}: ended with {code}")
             worst = 1
@@ -248,12 +251,18 @@ class Host:
         if self.device == "cuda":
             self.torch.cuda.synchronize()
 
-    def counters(self, group, name):
-        """Returns one of torch.compile's counters; 0 where it has none."""
+    def compiled(self):
+        """Returns what torch.compile counted so far: 0 of what it does not count."""
         try:
-            return self.torch._dynamo.utils.counters[group][name]
-        except (AttributeError, KeyError):
-            return 0
+            counters = self.torch._dynamo.utils.counters
+        except AttributeError:
+            counters = {}
+        inductor = counters.get("inductor", {})
+        return Counter(
+            graphs=counters.get("stats", {}).get("unique_graphs", 0),
+            breaks=sum(counters.get("graph_break", {}).values()),
+            cuda_graphs_refused=inductor.get("cudagraph_skips", 0),
+            cuda_graph_inputs=inductor.get("cudagraph_recorded_non_static_inputs", 0))
 
 
 def build(shape, host):
@@ -339,11 +348,12 @@ class Request:
         if self.graphs:
             self.host.torch.compiler.cudagraph_mark_step_begin()
         self.token = self.sample(ids, self.cache, self.position)
+        token = self.token.item()
         if self.graphs:  # the next replay writes over what this one returned
             self.token = self.token.clone()
         if self.position is not None:
             self.position = self.position[-1:] + 1
-        return self.token.item()
+        return token
 
 
 def timed(request, sync, clock=time.perf_counter):
@@ -394,7 +404,8 @@ def measure_model(shape, args, host, rows, counter):
             except Exception as e:
                 failure(f"{shape.name} {mode} {name}", e)
                 failed += 1
-        graphs = host.counters("stats", "unique_graphs")
+        alike(shape.name, args, cells)
+        graphs = host.compiled()["graphs"]
         for rep in range(args.reps):
             for name, (prompt, gen) in args.scenarios.items():
                 turn = [(mode, cells[mode, name]) for mode in args.modes if (mode, name) in cells and missing(mode, name, rep)]
@@ -407,22 +418,46 @@ def measure_model(shape, args, host, rows, counter):
                         failure(f"{shape.name} {mode} {name} rep {rep}", e)
                         del cells[mode, name]
                         failed += 1
-        if host.counters("stats", "unique_graphs") != graphs:
+        if host.compiled()["graphs"] != graphs:
             say(f"{shape.name}: WARNING: something was compiled while repetitions were timed; leave those rows out")
     return failed
 
 
+def alike(model, args, cells):
+    """Says from which token on the modes choose otherwise; in half precision near ties may."""
+    for name in args.scenarios:
+        of = [(mode, cells[mode, name].tokens) for mode in args.modes if (mode, name) in cells]
+        for mode, tokens in of[1:]:
+            same = sum(1 for _ in itertools.takewhile(lambda both: both[0] == both[1], zip(of[0][1], tokens)))
+            say(f"{model} {name}: {mode} begins with {same} of the {len(tokens)} tokens of {of[0][0]}")
+
+
 def prepare(shape, model, mode, name, args, host):
     start = time.monotonic()
-    skips = host.counters("inductor", "cudagraph_skips")
+    counted = host.compiled()
     request = Request(host, model, mode, *args.scenarios[name])
     for _ in range(WARMUPS[mode]):
         _, _, tokens = timed(request, host.sync)
     version = f"{host.version}, attention {getattr(model.config, '_attn_implementation', 'unknown')}"
-    if request.graphs and host.counters("inductor", "cudagraph_skips") > skips:
-        version += ", CUDA graphs refused by torch"
+    if request.static:
+        new = host.compiled()
+        new.subtract(counted)
+        version += compiled_otherwise(new, request.graphs)
+        say(f"{shape.name} {mode} {name}: compiled {', '.join(f'{n} {what}' for what, n in new.items())}")
     say(f"{shape.name} {mode} {name}: ready after {time.monotonic() - start:.1f} s; {version}")
     return Cell("transformers-" + mode, name, request, version, tokens)
+
+
+def compiled_otherwise(new, graphs):
+    """Returns what rows must tell when torch did not compile one graph of prefill and one of a step."""
+    said = ""
+    if new["breaks"] or new["graphs"] != 2:
+        said += f", {new['graphs']} graphs with {new['breaks']} breaks by torch's count"
+    if graphs and new["cuda_graphs_refused"]:
+        said += ", CUDA graphs refused by torch"
+    elif graphs and not new["cuda_graph_inputs"]:
+        said += ", no CUDA graphs by torch's count"
+    return said
 
 
 def before(args, model, name, prompt, gen, rep):
@@ -430,7 +465,7 @@ def before(args, model, name, prompt, gen, rep):
     done = subprocess.run(["sh", "-c", args.before], env=os.environ | {k: str(v) for k, v in about.items()})
     if done.returncode:
         say(f"--before ended with {done.returncode} before rep {rep} of {model} {name}; go on with --skip-done")
-        sys.exit(1)
+        sys.exit(BEFORE_FAILED)
 
 
 def row(shape, cell, args, host, rep, prompt, gen, counter):
