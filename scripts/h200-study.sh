@@ -26,8 +26,10 @@ same command is given again.
   --seconds N         end the step after so long (default: when it is done)
   --base BACKEND      what the others are multiples of (default: llamacpp-gpu-tuned)
   --llama-bench FILE  use this binary instead of building one
-  --matrix FILE       another matrix than configs/h200-study.yaml
-  --cpu               tiny models of transformers without a GPU: to try the steps
+  --matrix FILE       measure another matrix than configs/h200-study.yaml; peers
+                      takes --models and --scenarios after -- instead
+  --cpu               peers: tiny models without a GPU, to try the steps; needs a
+                      --matrix with a backend of the CPU, and that as --base
 USAGE
 }
 
@@ -65,13 +67,23 @@ cd "$root"
 
 # limited SIGNAL COMMAND...: runs it for as long as --seconds allows.
 limited() {
-    local code=0
-    if [ -n "$seconds" ]; then
-        timeout --signal="$1" --kill-after=30 "$seconds" "${@:2}" || code=$?
-    else
-        "${@:2}" || code=$?
+    if [ -z "$seconds" ]; then
+        "${@:2}"
+        return
     fi
-    [ $code -ne 124 ] || die "not finished after $seconds s; the same command goes on"
+    local code=0 limit
+    timeout --signal="$1" --kill-after=60 "$seconds" "${@:2}" &
+    limit=$!
+    # timeout has a process group of its own, which no Ctrl-C reaches.
+    # shellcheck disable=SC2064 # both are known now
+    trap "kill -$1 $limit" INT TERM
+    wait $limit || code=$?
+    while kill -0 $limit 2>/dev/null; do # a signal ends a wait early
+        code=0
+        wait $limit || code=$?
+    done
+    trap - INT TERM
+    case $code in 124 | 137) die "not finished after $seconds s; the same command goes on" ;; esac
     return $code
 }
 
@@ -82,14 +94,14 @@ case $step in
         else
             limited INT "$bench" -matrix "$matrix" --synthetic -o "$out"
         fi
-        say "next: scripts/h200-study.sh peers"
+        say "next: the step peers, with the same options"
         ;;
     peers)
         turn=$(printf '%q ' scripts/peers/llama_bench.sh --out "$peers/llama-bench.csv" "${turns[@]}")
         # shellcheck disable=SC2016 # for the shell that runs it
         turn+='--models "$MODEL" --scenarios "$SCENARIO=$PROMPT_TOKENS+$GEN_TOKENS" --first "$REP" --rounds 1'
         limited TERM scripts/peers/transformers_bench.py --out "$peers/transformers.csv" --skip-done --before "$turn" "${flags[@]}"
-        say "next: scripts/h200-study.sh report"
+        say "next: the step report, with the same options"
         ;;
     report)
         [ -e "$peers/transformers.csv" ] || die "$peers/transformers.csv is not there: the step peers writes it"
