@@ -11,6 +11,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,17 +37,40 @@ func quantized(ctx context.Context, op string, f *os.File, typeName string, inF1
 	if err := errors.Join(inF16(whole), whole.Close()); err != nil {
 		return err
 	}
-	from := C.CString(whole.Name())
-	defer C.free(unsafe.Pointer(from))
-	to := C.CString(f.Name())
-	defer C.free(unsafe.Pointer(to))
+	return quantize(ctx, op, whole.Name(), f.Name(), typeName)
+}
+
+func quantize(ctx context.Context, op, from, to, typeName string) error {
+	cfrom := C.CString(from)
+	defer C.free(unsafe.Pointer(cfrom))
+	cto := C.CString(to)
+	defer C.free(unsafe.Pointer(cto))
 	ctype := C.CString(typeName)
 	defer C.free(unsafe.Pointer(ctype))
 	var cerr C.pb_error
-	if !C.pb_quantize(from, to, ctype, C.int(PhysicalCores()), &cerr) {
+	if !C.pb_quantize(cfrom, cto, ctype, C.int(PhysicalCores()), &cerr) {
 		return fromC(op, &cerr)
 	}
 	return ctx.Err() // the engine cannot be stopped meanwhile
+}
+
+// Quantize writes the model in the file from, whose weights are F16 or wider,
+// to the file to, with its matrices in the given type: one of SynthTypes but
+// "f16". It is written whole or not at all. A file that is there already is an
+// error that wraps fs.ErrExist, unless force is given. The engine's quantizer
+// does it on all physical cores, and ends only when it is done.
+func Quantize(ctx context.Context, from, to, typeName string, force bool) error {
+	op := "quantize " + from
+	if types := SynthTypes()[1:]; !slices.Contains(types, typeName) {
+		return refuse(op, fmt.Sprintf("no type of quantized weights is called %q; known are %s", typeName, strings.Join(types, ", ")))
+	}
+	if _, err := os.Stat(from); err != nil {
+		return refuse(op, err.Error())
+	}
+	if _, err := os.Lstat(to); err == nil && !force {
+		return fmt.Errorf("llama: %s: %s: %w: remove it, or use --force", op, to, fs.ErrExist)
+	}
+	return replaceFile(to, func(f *os.File) error { return quantize(ctx, op, from, f.Name(), typeName) })
 }
 
 // quantizedAt reports whether the file at path is what quantizing one with this

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/llama"
 )
 
@@ -82,6 +83,7 @@ func tasks() []task {
 		}},
 		{"Models and devices", []command{
 			{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
+			{"quantize", "FILE --type TYPE -o FILE", "write a model with quantized weights, by the engine's quantizer", quantizeCommand},
 			{"devices", "", "list the devices the engine found", devicesCommand},
 		}},
 		{"Check the measuring itself", []command{
@@ -148,7 +150,7 @@ func exitCode(err error, c command, stderr io.Writer) int {
 		return exitFailed
 	}
 	fmt.Fprintf(stderr, "bench %s: %v\n", c.name, err)
-	if errors.As(err, &usageError{}) || errors.Is(err, llama.ErrBadInput) {
+	if errors.As(err, &usageError{}) || errors.Is(err, llama.ErrBadInput) || errors.Is(err, record.ErrPacked) {
 		return exitUsage
 	}
 	return exitFailed

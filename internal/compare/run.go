@@ -49,9 +49,6 @@ func Read(path string) (*Run, error) {
 	}
 	rows, problems, err := record.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, packed := os.Stat(file + ".xz"); packed == nil {
-			return nil, fmt.Errorf("%s: the rows are packed; unpack them first: xz -dk %s.xz", path, file)
-		}
 		return nil, fmt.Errorf("%s holds no run: there is no %s", path, record.File)
 	}
 	if err != nil {

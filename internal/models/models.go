@@ -46,7 +46,7 @@ func HowToGet(m matrix.Model) string {
 	if m.Type == "" || m.Type == "f16" {
 		return "scripts/fetch-models.sh " + m.Name
 	}
-	return "llama.cpp's llama-quantize F16-FILE " + m.Path + " " + m.Type
+	return "./bench quantize F16-FILE --type " + m.Type + " -o " + m.Path
 }
 
 // ShapeError is a model that no stand-in can be made for.

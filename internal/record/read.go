@@ -27,9 +27,26 @@ func (e *LineError) Unwrap() error { return e.Err }
 
 // Read returns the rows of a file in the order they were written. Lines that
 // are not rows of this Schema are left out and told as warnings, each a
-// *LineError; the error is for a file that cannot be read at all.
+// *LineError; the error is for a file that cannot be read at all, and wraps
+// ErrPacked when it is there in packed form.
 func Read(path string) (rows []Record, warnings []error, err error) {
-	return readFile(path, parse)
+	rows, warnings, err = readFile(path, parse)
+	return rows, warnings, orPacked(path, err)
+}
+
+// ErrPacked is wrapped by the error for rows that lie there packed by xz, as
+// stored reports have them.
+var ErrPacked = errors.New("the rows are packed")
+
+// orPacked returns err, or a better one if it says that a file is missing which
+// is there in packed form.
+func orPacked(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, there := os.Stat(path + ".xz"); there == nil {
+			return fmt.Errorf("%s: %w; unpack them first: xz -dk %[1]s.xz", path, ErrPacked)
+		}
+	}
+	return err
 }
 
 func readFile[T any](path string, parse func([]byte, *T) error) (rows []T, warnings []error, err error) {

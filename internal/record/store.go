@@ -58,12 +58,13 @@ func CreateAfter(dir string, setUp func() error) (*Store, error) {
 }
 
 // Open continues the run in dir. It fails with a *LockedError when another
-// process writes there and with an error that wraps fs.ErrNotExist when dir
-// holds no rows. What a killed run left half written at the end of a file is
+// process writes there, and with an error that wraps fs.ErrNotExist, or
+// ErrPacked, when dir holds no rows. What a killed run left half written at the end of a file is
 // moved to one that ends in .torn and told in Warnings.
 func Open(dir string) (*Store, error) {
-	if _, err := os.Stat(filepath.Join(dir, File)); err != nil {
-		return nil, fmt.Errorf("no run to continue: %w", err) // and no lock file left in a mistyped directory
+	path := filepath.Join(dir, File)
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("no run to continue: %w", orPacked(path, err)) // and no lock file left in a mistyped directory
 	}
 	s, err := open(dir, 0, func() error { return nil })
 	if err != nil {

@@ -246,7 +246,7 @@ func (w *author) batches(s *Section) {
 	w.table(s, "tables/batch")
 	w.table(s, "tables/batch_choice")
 	for _, e := range w.rows("tables/batch_choice") {
-		s.textf("%s, %s: the knee is batch %s at $%s per million tokens of the blend with a TPOT of %s ms, %s times less than the smallest batch measured; the cheapest is batch %s at $%s.",
+		s.textf("%s, %s: the knee is batch %s at $%s per million tokens of the blend with a TPOT p95 of %s ms, %s times less than the smallest batch measured; the cheapest is batch %s at $%s.",
 			e.config(), e.text("scenario"), e.shown("knee_batch"), e.shown("knee_usd_per_m"), e.shown("knee_tpot_ms"), e.shown("times_first"), e.shown("best_batch"), e.shown("best_usd_per_m"))
 	}
 	w.figure(s, "batches")

@@ -89,7 +89,7 @@ func Read(dir string) (Setup, error) {
 	path := filepath.Join(dir, SetupFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("%s holds no run: there is no %s", dir, SetupFile)
+		return s, fmt.Errorf("%s holds no run: there is no %s; name the folder of one, such as results/20260101-120000", dir, SetupFile)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s)
