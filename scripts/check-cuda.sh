@@ -12,15 +12,19 @@ case ${1-} in
     *) echo "usage: scripts/check-cuda.sh" >&2; exit 2 ;;
 esac
 
+old=''
 for nvcc in "${CUDACXX-}" "$(command -v nvcc || true)" "${CUDA_HOME-/usr/local/cuda}/bin/nvcc" /usr/local/cuda/bin/nvcc; do
-    if [ -n "$nvcc" ] && "$nvcc" --version >/dev/null 2>&1; then
-        echo "$nvcc"
-        exit 0
+    if [ -n "$nvcc" ] && said=$("$nvcc" --version 2>/dev/null); then
+        if [[ ! $said =~ release\ ([0-9]+) ]] || ((BASH_REMATCH[1] >= 12)); then
+            echo "$nvcc"
+            exit 0
+        fi
+        old+=" $nvcc is of CUDA ${BASH_REMATCH[1]}, which is too old."
     fi
 done
-cat >&2 <<'TEXT'
-make cuda: no CUDA compiler found (nvcc).
-  looked in: $CUDACXX, PATH, $CUDA_HOME/bin, /usr/local/cuda/bin
+cat >&2 <<TEXT
+make cuda: no usable CUDA compiler found (nvcc).$old
+  looked in: \$CUDACXX, PATH, \$CUDA_HOME/bin, /usr/local/cuda/bin
   needed:    the NVIDIA CUDA toolkit 12 or newer, matching the driver
              (Ubuntu: nvidia-cuda-toolkit, or NVIDIA's own cuda-toolkit package)
   then:      make cuda, or CUDACXX=/path/to/nvcc make cuda

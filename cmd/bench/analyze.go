@@ -157,6 +157,9 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	if err := p.check(fs); err != nil {
 		return err
 	}
+	if len(with.runs) == 0 && (with.base != "" || with.mixed) {
+		return usagef("--base and --allow-mixed say how other runs are shown: name those with --beside DIR")
+	}
 	dir, out := fs.Arg(0), io
 	if *asJSON {
 		out.out = goio.Discard

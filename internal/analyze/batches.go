@@ -170,7 +170,7 @@ func batchTables() []definition {
 			name: studies + "batch", title: "Batches: cost, latency, energy and use of the device", needs: needs,
 			columns: append(groupColumns(), col("batch", "batch", ""),
 				col("decode_tok_s", "decode, all", "tok/s"), col("decode_tok_s_per_seq", "decode, each", "tok/s"), col("prefill_tok_s", "prefill, all", "tok/s"),
-				col("ttft_ms", "TTFT", "ms"), col("tpot_p50_ms", "TPOT p50", "ms"), col("tpot_ms", "p95", "ms"),
+				col("ttft_ms", "TTFT", "ms"), col("tpot_p50_ms", "TPOT p50", "ms"), col("tpot_p95_ms", "p95", "ms"),
 				blank("price", "price"), col("blend_usd_per_m", "blend", "$/1M"), col("times_best", "× cheapest", ""), blank("pareto", "on the front"),
 				col("decode_j_per_tok", "decode", "J/tok"), Column{Name: "mbu_pct", Title: "MBU of decode", Unit: "%", Digits: 3},
 				Column{Name: "decode_mfu_pct", Title: "MFU of decode", Unit: "%", Digits: 3}, Column{Name: "prefill_mfu_pct", Title: "MFU of prefill", Unit: "%", Digits: 3},

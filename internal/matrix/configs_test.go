@@ -102,7 +102,7 @@ func TestH200StudyMatrix(t *testing.T) {
 		if c.Skip != "" || c.Backend.Device != "cuda" || rate[c.Model.Name] == 0 {
 			t.Errorf("%s is not measured on a GPU", c.ID)
 		}
-		if tuned := c.Backend.Env["GGML_CUDA_GRAPH_OPT"] == "1"; tuned != (c.Backend.Name == "llamacpp-gpu-tuned") || *c.Backend.Graphs == (c.Backend.Name == "llamacpp-gpu-nographs") {
+		if tuned := c.Backend.Env["GGML_CUDA_GRAPH_OPT"] == "1"; tuned != (c.Backend.Name == "llamacpp-gpu-tuned") || *c.Backend.Graphs == (c.Backend.Name == "llamacpp-gpu") {
 			t.Errorf("%s: graphs %v, environment %v", c.ID, c.Backend.Graphs, c.Backend.Env)
 		}
 		row := float64(c.Scenario.PromptTokens)/6000 + float64(c.Scenario.GenTokens)/rate[c.Model.Name]

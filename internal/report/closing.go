@@ -151,5 +151,6 @@ func glossary(s *Section) {
 		"**Launch**: a new process, with the model loaded again. **Repetition**: the same work again in one process. **Warm-up**: a repetition that enters no statistic.",
 		"**CV**: standard deviation over mean. **Cohen's d**: difference of means over the pooled standard deviation. **Holm**: a correction of p for many tests. **~**: not told apart.",
 		"**Synthetic weights**: seeded random numbers in a model's shape.",
+		"**TR123**: Technical Report 123, a study of these costs whose method and tables are followed here, its mistakes left out.",
 	)
 }
