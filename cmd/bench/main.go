@@ -83,7 +83,7 @@ func tasks() []task {
 		}},
 		{"Models and devices", []command{
 			{"synth", "ARCH -o FILE", "write a model of published shape with random weights", synthCommand},
-			{"quantize", "FILE --type TYPE -o FILE", "write a model with quantized weights, by the engine's quantizer", quantizeCommand},
+			{"quantize", "FILE -o FILE", "write a model with quantized weights, by the engine's quantizer", quantizeCommand},
 			{"devices", "", "list the devices the engine found", devicesCommand},
 		}},
 		{"Check the measuring itself", []command{
@@ -169,11 +169,11 @@ Usage:
 		}
 		fmt.Fprintf(w, "\n%s:\n", t.about)
 		for _, c := range t.commands {
-			fmt.Fprintf(w, "  %-22s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
+			fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 		}
 	}
 	fmt.Fprintf(w, `
-%[1]s help COMMAND shows a command's flags, with examples.
+%[1]s help COMMAND shows a command's flags, with examples; %[1]s --version the version.
 
 Examples:
   %[1]s -matrix configs/demo.yaml --synthetic

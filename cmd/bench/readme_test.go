@@ -208,6 +208,7 @@ var runFiles = []string{"report.md", "report.html", "plots/", "matrix.yaml", "pr
 // usages returns what all commands and scripts say about their flags.
 func usages(t *testing.T) string {
 	var all strings.Builder
+	help(&all)
 	for _, c := range commands() {
 		if c.about != "" {
 			all.WriteString(bench(t, t.TempDir(), []string{c.name, "--help"}, 0))
