@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// Two runs of one matrix on this machine, with its noise, are mostly not told
-// apart, whether launches are replicates or not.
+// Two runs of one matrix meet cell by cell, whether launches are replicates or
+// not. How often they are told apart depends on the noise of this machine;
+// internal/compare tests that with noise of known size.
 func TestCompareSameMatrix(t *testing.T) {
 	dir := workspace(t)
 	for _, launches := range []string{"1", "3"} {
@@ -19,22 +20,19 @@ func TestCompareSameMatrix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		metric, verdict, within := slices.Index(lines[0], "metric"), slices.Index(lines[0], "verdict"), slices.Index(lines[0], "within_process")
-		cells, called := 0, 0
+		metric, within := slices.Index(lines[0], "metric"), slices.Index(lines[0], "within_process")
+		cells := 0
 		for _, line := range lines[1:] {
 			if !strings.HasSuffix(line[metric], "tok_per_s") || line[slices.Index(lines[0], "cells")] != "0" {
 				continue
 			}
 			cells++
-			if line[verdict] != "~" {
-				called++
-			}
 			if (line[within] == "false") != (launches == "3") {
 				t.Errorf("%s launches: within a process is %s", launches, line[within])
 			}
 		}
-		if cells != 8 || called > 2 {
-			t.Errorf("%s launches: %d of %d cells are called different, want 8 cells and 2 at most", launches, called, cells)
+		if cells != 8 {
+			t.Errorf("%s launches: %d cells, want 8", launches, cells)
 		}
 	}
 }
