@@ -71,16 +71,14 @@ limited() {
         "${@:2}"
         return
     fi
-    local code=0 limit
+    local code limit
     timeout --signal="$1" --kill-after=60 "$seconds" "${@:2}" &
     limit=$!
     # timeout has a process group of its own, which no Ctrl-C reaches.
     # shellcheck disable=SC2064 # both are known now
     trap "kill -$1 $limit" INT TERM
-    wait $limit || code=$?
-    while kill -0 $limit 2>/dev/null; do # a signal ends a wait early
-        code=0
-        wait $limit || code=$?
+    while code=0; wait $limit || code=$?; kill -0 $limit 2>/dev/null; do
+        : # a signal ended the wait, not the step
     done
     trap - INT TERM
     case $code in 124 | 137) die "not finished after $seconds s; the same command goes on" ;; esac

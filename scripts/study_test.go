@@ -50,7 +50,7 @@ time.sleep(60)
 	if said := study("50", true); said != "asked to end\n" {
 		t.Errorf("Ctrl-C: %q", said)
 	}
-	if said := study("1", false); said != "asked to end\nh200-study: not finished after 1 s; the same command goes on\n" {
+	if said := study("5", false); said != "asked to end\nh200-study: not finished after 5 s; the same command goes on\n" {
 		t.Errorf("out of time: %q", said)
 	}
 }
