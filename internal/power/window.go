@@ -137,7 +137,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if drift, half, ok := all.drift(w, seen.period(), counted && !stuck); ok {
 		w.DriftPct, w.DriftHalfPct = &drift, &half
 		if math.Abs(drift)-half > mostDriftPct {
-			against(w, record.ThermalDrift)
+			against(w, driftReason(w.TokPerSHalves, drift))
 		}
 	}
 
@@ -148,6 +148,18 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	case integrated:
 		w.JPerToken, w.Method = perToken(integralW, w.TokPerS), "integral"
 	}
+}
+
+// driftReason says what the energy of a token changed with: it is power over
+// pace, and the one of them counts that changed more. A GPU that gets hot draws
+// more at the same pace; work that is held up draws less power, but not as much
+// less as it is slower.
+func driftReason(tokPerSHalves [2]float64, driftPct float64) record.Reason {
+	pace := math.Log(tokPerSHalves[1] / tokPerSHalves[0])
+	if power := math.Log1p(driftPct/100) + pace; math.Abs(pace) > math.Abs(power) {
+		return record.UnevenPace
+	}
+	return record.ThermalDrift
 }
 
 // allowedRates returns the lowest and the highest rate that rows before and after

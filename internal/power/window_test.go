@@ -73,6 +73,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	drifting := func(s float64) float64 { return 600 + 50*s } // 687 W, then 762 W: 11 %
+	falling := func(s float64) float64 { return 800 - 50*s }  // 712 W, then 637 W: 11 %
 	// 20 % up and down, and 8 % less in the second half.
 	jumping := func(s float64) float64 { return (600 - 48*math.Floor(s/2.5)) * (1 + 0.2*math.Cos(20*math.Pi*s/3)) }
 	noCounter := func(s *Sample) { s.EnergyJ = nil }
@@ -117,7 +118,7 @@ func TestJudge(t *testing.T) {
 		{"faster than rows of which one was held up", steady(), rates(380, 4, 300, 300, 301, 270, 300, 301, 299, 300), []record.Reason{record.DifferentWork}},
 		{"no rows around", steady(), rates(309, 0), nil},
 		{"nothing to compare the rate with", steady(), func(w *record.WindowRecord) { w.TokPerSLike = nil }, nil},
-		{"other tokens", steady(), func(w *record.WindowRecord) { w.Reasons = []record.Reason{record.DifferentWork} }, []record.Reason{record.DifferentWork}},
+		{"other tokens", steady(), func(w *record.WindowRecord) { w.Reasons = []record.Reason{record.OtherTokens} }, []record.Reason{record.OtherTokens}},
 		{"another process for a moment", steady(between(2, 2.3, listed(42, 77))), nil, []record.Reason{record.ForeignProcess}},
 		{"another process before", steady(between(0, 0.9, listed(42, 77))), nil, nil},
 		{"the worker under another id", steady(listed(31337)), nil, nil},
@@ -128,7 +129,9 @@ func TestJudge(t *testing.T) {
 		{"drift by the counter alone", seenBy(drifting, func(s *Sample) { s.PowerInstantW = nil }), nil, []record.Reason{record.ThermalDrift}},
 		{"one repetition", seenBy(drifting), func(w *record.WindowRecord) { w.MidNs = 0 }, nil},
 		{"as much more work as power", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 333} }, nil},
-		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
+		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.UnevenPace}},
+		{"less power at a pace that is lower still", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 240} }, []record.Reason{record.UnevenPace}},
+		{"lower clocks", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 291} }, []record.Reason{record.ThermalDrift}},
 		{"a change that the counter tells", seenBy(jumping), nil, []record.Reason{record.ThermalDrift}},
 		{"a change that the scatter of the sensor can make", seenBy(jumping, noCounter), nil, nil},
 		{

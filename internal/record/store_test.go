@@ -435,14 +435,19 @@ func TestFilesBesideTheRowsLeaveOutBadLines(t *testing.T) {
 	}
 }
 
-func TestWindowsDone(t *testing.T) {
-	done := WindowsDone([]WindowRecord{
-		{CellID: "a", Phase: "decode"},
-		{CellID: "a", Phase: "decode", Window: 1, Reasons: []Reason{TooShort}},
-		{CellID: "a", Phase: "decode", Window: 2, Error: &Error{Kind: "signal"}},
-	})
-	if len(done) != 2 || !done[WindowKey{"", "a", "decode", 0}] || !done[WindowKey{"", "a", "decode", 1}] {
-		t.Errorf("done %v", done)
+func TestWindowsMayPass(t *testing.T) {
+	for _, tc := range []struct {
+		reasons []Reason
+		want    bool
+	}{
+		{nil, false},
+		{[]Reason{Gap, UnevenPace}, true},
+		{[]Reason{OtherTokens}, false},
+		{[]Reason{Throttled, TooShort}, false},
+	} {
+		if w := (WindowRecord{Reasons: tc.reasons}); w.MayPass() != tc.want {
+			t.Errorf("%q: want %v", tc.reasons, tc.want)
+		}
 	}
 }
 

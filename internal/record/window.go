@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -20,10 +21,12 @@ const (
 	TooShort       Reason = "too_short"       // shorter than asked, or than WindowPeriods of the sensor
 	Gap            Reason = "gap"             // samples are missing inside
 	CounterStuck   Reason = "counter_stuck"   // the energy counter did not move as the power did
-	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than the rows timed before and after it, beyond their scatter, or other tokens
+	DifferentWork  Reason = "different_work"  // more than 2 % faster or slower than the rows timed before and after it, beyond their scatter
+	OtherTokens    Reason = "other_tokens"    // it sampled other tokens than the rows
 	ForeignProcess Reason = "foreign_process" // another process computed on the GPU
 	Throttled      Reason = "throttled"       // heat or the power supply held the clocks back
-	ThermalDrift   Reason = "thermal_drift"   // the energy of a token changed by more than 3 % from the first half to the second, beyond its error
+	ThermalDrift   Reason = "thermal_drift"   // the energy of a token changed by more than 3 % from the first half to the second, beyond its error, the power more than the pace
+	UnevenPace     Reason = "uneven_pace"     // likewise, the pace more than the power: something else held the work up
 	NoSource       Reason = "no_source"       // nothing told power or energy
 )
 
@@ -129,14 +132,14 @@ func ReadWindows(path string) (windows []WindowRecord, warnings []error, err err
 	})
 }
 
-// WindowsDone returns the windows that a resumed run need not measure again:
-// those that were measured, valid or not.
-func WindowsDone(windows []WindowRecord) map[WindowKey]bool {
-	done := map[WindowKey]bool{}
-	for i := range windows {
-		if windows[i].Error == nil {
-			done[windows[i].Key()] = true
+// MayPass reports whether all that is wrong with a window may be gone at another
+// time.
+func (r *WindowRecord) MayPass() bool {
+	passing := []Reason{Gap, DifferentWork, ForeignProcess, Throttled, ThermalDrift, UnevenPace}
+	for _, why := range r.Reasons {
+		if !slices.Contains(passing, why) {
+			return false
 		}
 	}
-	return done
+	return len(r.Reasons) > 0
 }

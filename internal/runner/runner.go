@@ -159,8 +159,8 @@ type run struct {
 	tokens map[string]tokens            // by cell
 	eta    eta
 
-	timed   map[string]*timed         // by cell
-	windows map[record.WindowKey]bool // those that have ended, and whether they were measured
+	timed   map[string]*timed // by cell
+	windows map[record.WindowKey]windowEnd
 	gate    *gate
 }
 
@@ -176,7 +176,7 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 		tokens:  map[string]tokens{},
 		eta:     newETA(),
 		timed:   map[string]*timed{},
-		windows: map[record.WindowKey]bool{},
+		windows: map[record.WindowKey]windowEnd{},
 	}
 	if r.MaxDeaths == 0 {
 		r.MaxDeaths = 2
@@ -203,8 +203,7 @@ func newRun(plan *matrix.Plan, opts Options) *run {
 		r.takeRates(&latest[i])
 	}
 	for i := range opts.Windows {
-		w := &opts.Windows[i]
-		r.windows[w.Key()] = w.Error == nil
+		r.endWindow(&opts.Windows[i])
 	}
 	return r
 }

@@ -54,16 +54,26 @@ func (r *run) takeRates(rec *record.Record) {
 // are recorded as such.
 func (s *session) measureWindows(ctx context.Context) error {
 	for _, c := range s.group.running() {
-		for _, k := range s.missingWindows(&c.Cell) {
-			// The period of a sensor becomes known better with time.
-			s.eta.fixed = max(s.eta.fixed-s.windowTime(&c.Cell), 0)
-			if s.timed[c.ID] == nil {
-				continue
+		if s.timed[c.ID] == nil {
+			s.eta.fixed = max(s.eta.fixed-time.Duration(len(s.missingWindows(&c.Cell)))*s.windowTime(&c.Cell), 0)
+			continue
+		}
+		// Which are missing changes with how they end; one that failed is
+		// for another run.
+		tried := map[record.WindowKey]bool{}
+		for {
+			missing := s.missingWindows(&c.Cell)
+			next := slices.IndexFunc(missing, func(k record.WindowKey) bool { return !tried[k] })
+			if next < 0 {
+				break
 			}
 			if s.stopped(ctx) {
 				return errStopped
 			}
-			if err := s.window(ctx, c, k); err != nil {
+			tried[missing[next]] = true
+			// The period of a sensor becomes known better with time.
+			s.eta.fixed = max(s.eta.fixed-s.windowTime(&c.Cell), 0)
+			if err := s.window(ctx, c, missing[next]); err != nil {
 				return err
 			}
 		}
@@ -119,7 +129,7 @@ func (s *session) askWindow(ctx context.Context, c *CellCheck, k record.WindowKe
 		return s.writeWindow(w)
 	}
 	if k.Phase == "decode" && reply.Window.TokenHash != s.timed[c.ID].hash {
-		w.Reasons = append(w.Reasons, record.DifferentWork)
+		w.Reasons = append(w.Reasons, record.OtherTokens)
 	}
 	s.Telemetry.Judge(w, s.worker.PID())
 	s.sum.Windows++
@@ -219,7 +229,7 @@ func (r *run) writeWindow(w *record.WindowRecord) error {
 	if err := r.Sink.AppendWindow(w); err != nil {
 		return err
 	}
-	r.windows[w.Key()] = w.Error == nil
+	r.endWindow(w)
 	r.Progress.Window(w, r.eta.left())
 	return nil
 }

@@ -18,13 +18,14 @@ import (
 )
 
 // meter is a Telemetry whose sensors have the given periods by kind of device.
-// It finds nothing against a window.
+// It finds nothing against a window but what spoilt says.
 type meter struct {
 	unpowered
 	period map[string]time.Duration
 	pids   []int // of the workers that windows were judged with
 	close  bool
-	far    int // windows that were judged while it was not watched closely
+	far    int   // windows that were judged while it was not watched closely
+	spoilt []int // of the windows judged, counted from 1, those that lack samples
 }
 
 func (m *meter) Closely(on bool) { m.close = on }
@@ -38,6 +39,9 @@ func (m *meter) Judge(w *record.WindowRecord, pid int) {
 	m.pids = append(m.pids, pid)
 	if !m.close {
 		m.far++
+	}
+	if slices.Contains(m.spoilt, len(m.pids)) {
+		w.Reasons = append(w.Reasons, record.Gap)
 	}
 	w.Valid = len(w.Reasons) == 0
 }
@@ -211,7 +215,36 @@ func TestDifferentWorkInAWindow(t *testing.T) {
 		return nil
 	}
 	sink, _ := measured(t, windowed(), e, nil)
-	wantLines(t, windowLines(sink.windows), strings.Replace(allWindows, "decode 0: ok", "decode 0: different_work", 1))
+	wantLines(t, windowLines(sink.windows), strings.Replace(allWindows, "decode 0: ok", "decode 0: other_tokens", 1))
+}
+
+// A window that something spoilt is measured again, no more often than windows
+// were asked for; also when the run goes on later.
+func TestSpoiltWindows(t *testing.T) {
+	spoil := func(at ...int) func(*Options) {
+		return func(o *Options) { o.Telemetry.(*meter).spoilt = at }
+	}
+	s := windowed()
+	once, sum := measured(t, s, newFake(), spoil(1))
+	wantLines(t, windowLines(once.windows), strings.Replace(allWindows, "prefill 0: ok", "prefill 0: gap", 1)+"\nm cpu a prefill 2: ok")
+	if sum.Windows != 5 || sum.WindowsMissing != 0 {
+		t.Errorf("summary %+v", sum)
+	}
+
+	always, sum := measured(t, s, newFake(), spoil(1, 3, 5, 6))
+	want := strings.ReplaceAll(allWindows, "prefill 0: ok", "prefill 0: gap")
+	want = strings.ReplaceAll(want, "prefill 1: ok", "prefill 1: gap")
+	wantLines(t, windowLines(always.windows), want+"\nm cpu a prefill 2: gap\nm cpu a prefill 3: gap")
+	if sum.Windows != 6 || sum.WindowsMissing != 0 {
+		t.Errorf("summary %+v", sum)
+	}
+
+	e := newFake()
+	rest, sum := measured(t, s, e, func(o *Options) { o.Rows, o.Windows = always.rows, always.windows[:4] })
+	wantLines(t, windowLines(rest.windows), "m cpu a prefill 2: ok\nm cpu a prefill 3: ok")
+	if sum.Windows != 2 || sum.WindowsMissing != 0 {
+		t.Errorf("summary %+v", sum)
+	}
 }
 
 // With rows that evaluated fewer tokens than they were asked to, only

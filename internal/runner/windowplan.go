@@ -59,17 +59,49 @@ func (r *run) windowTime(c *matrix.Cell) time.Duration {
 	return lasting(r.plan.Spec.Energy, period)
 }
 
+// windowEnd is how a window ended.
+type windowEnd int
+
+const (
+	windowFailed windowEnd = iota + 1
+	windowMeasured
+	windowSpoilt // measured, not valid, and may be another time
+)
+
+// endWindow takes note of a window that has ended.
+func (r *run) endWindow(w *record.WindowRecord) {
+	end := windowMeasured
+	switch {
+	case w.Error != nil:
+		end = windowFailed
+	case w.MayPass():
+		end = windowSpoilt
+	}
+	r.windows[w.Key()] = end
+}
+
 // missingWindows returns the windows of a cell that were not measured yet, in
 // the order in which they are to be: those of one phase are separated by those
-// of the other.
+// of the other. For each one that was spoilt there is one more, until there are
+// twice as many as asked for.
 func (r *run) missingWindows(c *matrix.Cell) []record.WindowKey {
 	if _, ok := r.sensor(c); !ok {
 		return nil
 	}
+	asked := r.plan.Spec.Energy.Windows
+	wanted := map[string]int{}
 	var keys []record.WindowKey
-	for n := range r.plan.Spec.Energy.Windows {
+	for n := range 2 * asked {
 		for _, phase := range phases {
-			if k := (record.WindowKey{Pool: r.Place.Pool, CellID: c.ID, Phase: phase, Window: n}); !r.windows[k] {
+			if n >= asked+wanted[phase] {
+				continue
+			}
+			k := record.WindowKey{Pool: r.Place.Pool, CellID: c.ID, Phase: phase, Window: n}
+			switch r.windows[k] {
+			case windowMeasured:
+			case windowSpoilt:
+				wanted[phase]++
+			default:
 				keys = append(keys, k)
 			}
 		}
@@ -96,7 +128,7 @@ func (r *run) countWindows() {
 			continue
 		}
 		for _, k := range r.missingWindows(c) {
-			if _, tried := r.windows[k]; tried {
+			if r.windows[k] == windowFailed {
 				r.sum.WindowErrors++
 			} else {
 				r.sum.WindowsMissing++
