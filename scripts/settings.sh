@@ -31,9 +31,12 @@ Runs ./bench probe with one setting of the engine changed and with none, in
 pairs that take turns in going first, each side a process of its own: the engine
 reads its environment once. Prints a Markdown table of the rate with the setting
 over the rate without, the geometric mean with its bootstrap 95 % interval, for
-prefill and decode. Run \`make cpu\` (or \`make cuda\`) before.
+prefill and decode, and of the tokens that were sampled: a setting with which the
+engine does not sample the same twice makes it compute something wrong, however
+fast it is. Run \`make cpu\` (or \`make cuda\`) before.
 
-The raw times go to a CSV file pair by pair. With the same --out a call that was
+The raw times go to a CSV file pair by pair, and hashes of the tokens to one
+beside it. With the same --out a call that was
 cut goes on where it was.
 
   --models LIST     default $study,
@@ -100,14 +103,15 @@ done
 
 prepare settings
 
-# measure SIDE FILE: sets prefill and decode, the times of the repetitions.
+# measure SIDE FILE: sets prefill and decode, the times of the repetitions, and
+# hashes, of the tokens they sampled.
 measure() {
     local more=() switches=()
     [ "$1" = peer ] || { read -ra more <<<"$flags"; read -ra switches <<<"$variables"; }
     env "${environment[@]}" "${switches[@]}" "$bench" probe --model "$2" --device "$device" --json \
         --prompt "${shape%+*}" --gen "${shape#*+}" --warmup 2 --reps 2 "${more[@]}" >"$answer" 2>"$errors" || return
-    prefill=$(array prefill_ms) decode=$(array decode_ms)
-    [ -n "$prefill" ] && [ -n "$decode" ]
+    prefill=$(array prefill_ms) decode=$(array decode_ms) hashes=$(array token_hashes | tr -d '"')
+    [ -n "$prefill" ] && [ -n "$decode" ] && [ -n "$hashes" ]
 }
 
 # lines METRIC SIDE POSITION TOKENS TIME...: adds to what will be written of a pair.
@@ -116,7 +120,32 @@ lines() {
     for ms in "${@:5}"; do both+="$pair,$1,$2,$3,$((++rep)),$4,$ms"$'\n'; done
 }
 
+# tokens: prints whether each setting leaves them as they are.
+tokens() {
+    awk -F , '
+        FNR == 1 { next }
+        !($1 in known) { known[$1]; order[++n] = $1 }
+        !(($1, $2, $3) in seen) { seen[$1, $2, $3]; sorts[$1, $2]++; hash[$1, $2] = $3 }
+        END {
+            print "\n| measured | tokens |\n|:--- |:--- |"
+            for (i = 1; i <= n; i++) {
+                m = order[i]
+                if (sorts[m, "ours"] > 1)
+                    what = "not the same twice"
+                else if ((m, "peer", hash[m, "ours"]) in seen)
+                    what = "the same"
+                else
+                    what = "others, the same each time"
+                if (sorts[m, "peer"] > 1)
+                    what = what "; without it not the same twice"
+                print "| " m " | " what " |"
+            }
+        }' "$hashed"
+}
+
 mkdir -p "$(dirname "$out")"
+hashed=${out%.csv}-tokens.csv
+[ -s "$hashed" ] || echo metric,side,token_hash >"$hashed"
 [ -s "$out" ] || echo pair,metric,side,position,rep,tokens,ms >"$out"
 for ((pair = 1; pair <= pairs; pair++)); do
     if ((pair % 2)); then order=(ours peer); else order=(peer ours); fi
@@ -126,7 +155,7 @@ for ((pair = 1; pair <= pairs; pair++)); do
             metric="$model $name"
             ! grep -q "^$pair,$metric decode," "$out" || continue
             setting "$name"
-            both=''
+            both='' sampled=''
             for position in 0 1; do
                 side=${order[position]}
                 if ! measure "$side" "$file"; then
@@ -137,10 +166,13 @@ for ((pair = 1; pair <= pairs; pair++)); do
                 lines "$metric prefill" "$side" $((position + 1)) "${shape%+*}" $prefill
                 # shellcheck disable=SC2086
                 lines "$metric decode" "$side" $((position + 1)) "${shape#*+}" $decode
+                for hash in $hashes; do sampled+="$metric,$side,$hash"$'\n'; done
             done
+            printf %s "$sampled" >>"$hashed"
             printf %s "$both" >>"$out"
             say "pair $pair of $pairs: $metric,$note"
         done
     done
 done
 summary markdown
+tokens

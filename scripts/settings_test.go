@@ -16,14 +16,14 @@ func TestSettings(t *testing.T) {
 	write("bench", `#!/bin/sh
 echo "$COMMON $GGML_CUDA_GRAPH_OPT $*" >>"`+log+`"
 case "$GGML_CUDA_GRAPH_OPT$*" in
-1*) echo '{"prefill_ms":[4,4],"decode_ms":[5,5]}' ;;
-*argmax*) echo '{"prefill_ms":[4,4],"decode_ms":[20,20]}' ;;
-*) echo '{"prefill_ms":[4,4],"decode_ms":[10,10]}' ;;
+1*) echo '{"token_hashes":["x","y"],"prefill_ms":[4,4],"decode_ms":[5,5]}' ;;
+*argmax*) echo '{"token_hashes":["z","z"],"prefill_ms":[4,4],"decode_ms":[20,20]}' ;;
+*) echo '{"token_hashes":["x","x"],"prefill_ms":[4,4],"decode_ms":[10,10]}' ;;
 esac
 `)
 	settings := func(args ...string) (string, int) {
 		return run(t, nil, filepath.Join(root, "scripts", "settings.sh"), append([]string{
-			"--models", "m", "--gpu", "--shape", "8+4", "--env", "COMMON=all", "--settings", "graph-opt,host-argmax", "--out", out}, args...)...)
+			"--models", "m", "--gpu", "--shape", "8+4", "--env", "COMMON=all", "--settings", "graph-opt,host-argmax,no-mmap", "--out", out}, args...)...)
 	}
 	text, code := settings("--pairs", "2")
 	if code != 0 {
@@ -32,6 +32,7 @@ esac
 	for _, want := range []string{
 		"| m graph-opt prefill | 1.000 | 1.000 to 1.000 | 1.000 |  | 2 |\n| m graph-opt decode | 2.000 | 2.000 to 2.000 | 2.000 |  | 2 |\n",
 		"| m host-argmax decode | 0.500 | 0.500 to 0.500 | 0.500 |  | 2 |\n",
+		"| m graph-opt | not the same twice |\n| m host-argmax | others, the same each time |\n| m no-mmap | the same |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in:\n%s", want, text)
@@ -41,8 +42,8 @@ esac
 	asked := func(variable, flags string) string {
 		return "all " + variable + " probe --model " + model + " --device cuda --json --prompt 8 --gen 4 --warmup 2 --reps 2" + flags + "\n"
 	}
-	plain, opt, host := asked("", ""), asked("1", ""), asked("", " --argmax host")
-	wantFile(t, log, opt+plain+host+plain+plain+opt+plain+host)
+	plain, opt, host, read := asked("", ""), asked("1", ""), asked("", " --argmax host"), asked("", " --mmap=false")
+	wantFile(t, log, opt+plain+host+plain+read+plain+plain+opt+plain+host+plain+read)
 
 	// The second pair of the first setting is gone, and a third is asked for.
 	data, err := os.ReadFile(out)
@@ -50,15 +51,15 @@ esac
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(string(data), "\n")
-	if lines[1] != "1,m graph-opt prefill,ours,1,1,8,4\n" || lines[3] != "1,m graph-opt decode,ours,1,1,4,5\n" || len(lines) != 1+4*8+1 {
+	if lines[1] != "1,m graph-opt prefill,ours,1,1,8,4\n" || lines[3] != "1,m graph-opt decode,ours,1,1,4,5\n" || len(lines) != 1+6*8+1 {
 		t.Errorf("raw times:\n%s", data)
 	}
-	write("out/times.csv", strings.Join(lines[:17], "")+strings.Join(lines[25:], ""))
+	write("out/times.csv", strings.Join(lines[:25], "")+strings.Join(lines[33:], ""))
 	write("log", "")
 	if text, code = settings("--pairs", "3"); code != 0 || !strings.Contains(text, "| m graph-opt decode | 2.000 | 2.000 to 2.000 | 2.000 |  | 3 |") {
 		t.Errorf("exit code %d:\n%s", code, text)
 	}
-	wantFile(t, log, plain+opt+opt+plain+host+plain)
+	wantFile(t, log, plain+opt+opt+plain+host+plain+read+plain)
 
 	for _, tc := range []struct {
 		args []string

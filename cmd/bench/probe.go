@@ -23,7 +23,7 @@ type probeResult struct {
 	Batch        int       `json:"batch"`         // sequences evaluated together
 	PromptTokens int       `json:"prompt_tokens"` // of each
 	GenTokens    int       `json:"gen_tokens"`    // of each
-	TokenHash    string    `json:"token_hash"`
+	TokenHashes  []string  `json:"token_hashes"`  // of what was sampled, without the warm-up
 	PrefillMs    []float64 `json:"prefill_ms"`
 	DecodeMs     []float64 `json:"decode_ms,omitempty"` // absent when no tokens were generated
 }
@@ -80,13 +80,16 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 		if err != nil {
 			return err
 		}
-		out.TokenHash = r.TokenHash
 		if i >= *warmup {
+			out.TokenHashes = append(out.TokenHashes, r.TokenHash)
 			out.PrefillMs = append(out.PrefillMs, float64(r.PrefillEndNs-r.StartNs)/1e6)
 			if n := len(r.StepEndNs); n > 0 {
 				out.DecodeMs = append(out.DecodeMs, float64(r.StepEndNs[n-1]-r.PrefillEndNs)/1e6)
 			}
 		}
+	}
+	if slices.ContainsFunc(out.TokenHashes, func(hash string) bool { return hash != out.TokenHashes[0] }) {
+		fmt.Fprintln(io.err, "the repetitions sampled different tokens: with these settings the engine does not compute the same twice")
 	}
 	if *asJSON {
 		return json.NewEncoder(io.out).Encode(out)
