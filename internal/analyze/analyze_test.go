@@ -292,8 +292,15 @@ func TestOneTimeCosts(t *testing.T) {
 func TestDifferentTokensAreTold(t *testing.T) {
 	a, b := okRow("m", "b", 0, 0, 1, 1), okRow("m", "b", 0, 1, 1, 1)
 	a.TokenHash, b.TokenHash = "x", "y"
-	if got := analyzed(t, []record.Record{a, b}, Options{}); !warned(got, "2 different token sequences") {
+	got := analyzed(t, []record.Record{a, b, okRow("m", "c", 0, 0, 1, 2), okRow("m", "c", 0, 1, 1, 2)}, Options{Pricing: testPricing()})
+	if !warned(got, "2 different token sequences") {
 		t.Errorf("warnings %v", got.Warnings)
+	}
+	for _, row := range got.Rankings[0].Table("blend").Rows {
+		last := fmt.Sprint(row[len(row)-1])
+		if told := strings.Contains(last, "other tokens each time"); told != (row[2] == "b") {
+			t.Errorf("%v", row)
+		}
 	}
 }
 

@@ -145,15 +145,18 @@ func (r *Ranking) fill(t *Table) {
 		if e.TimesBest > 0 {
 			times = e.TimesBest
 		}
-		note := ""
+		var notes []string
 		switch {
 		case e.Overlaps:
-			note = "~"
+			notes = append(notes, "~")
 		case e.NoInterval:
-			note = "no interval"
+			notes = append(notes, "no interval")
+		}
+		if !e.RepeatsTokens() {
+			notes = append(notes, "other tokens each time")
 		}
 		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), e.totalIs(e.Cost.Blend),
-			times, e.TimesHalf, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), note)
+			times, e.TimesHalf, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), strings.Join(notes, ", "))
 	}
 }
 

@@ -16,6 +16,13 @@ type Config struct {
 	Costs           []Cost   // own price first, if any
 }
 
+// RepeatsTokens reports whether no repetition is known to have sampled other
+// tokens than another of the same prompt. Where one did, what was timed may be a
+// wrong computation.
+func (c *Config) RepeatsTokens() bool {
+	return !slices.ContainsFunc(c.Groups, func(g *Group) bool { same, _ := g.repeatsTokens(); return !same })
+}
+
 // configs pools groups, which are ordered by configuration.
 func configs(groups []*Group) []*Config {
 	var out []*Config

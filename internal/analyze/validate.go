@@ -288,19 +288,7 @@ func (a *Analysis) checkWarmup() Check {
 func (a *Analysis) checkTokens() Check {
 	var t tally
 	for _, g := range a.Groups {
-		byPrompt := map[string]string{}
-		compared, same := false, true
-		for _, r := range g.Rows {
-			if r.TokenHash == "" {
-				continue
-			}
-			first, seen := byPrompt[r.PromptHash]
-			if !seen {
-				byPrompt[r.PromptHash] = r.TokenHash
-				continue
-			}
-			compared, same = true, same && first == r.TokenHash
-		}
+		same, compared := g.repeatsTokens()
 		if !compared {
 			continue
 		}
@@ -310,6 +298,25 @@ func (a *Analysis) checkTokens() Check {
 		}
 	}
 	return t.check("tokens", "repetitions of a prompt sample the same tokens", "cells", "no prompt was repeated with its tokens recorded")
+}
+
+// repeatsTokens reports whether the rows of a prompt sampled the same tokens;
+// compared is false if no prompt has two rows that say so.
+func (g *Group) repeatsTokens() (same, compared bool) {
+	same = true
+	byPrompt := map[string]string{}
+	for _, r := range g.Rows {
+		if r.TokenHash == "" {
+			continue
+		}
+		first, seen := byPrompt[r.PromptHash]
+		if !seen {
+			byPrompt[r.PromptHash] = r.TokenHash
+			continue
+		}
+		compared, same = true, same && first == r.TokenHash
+	}
+	return same, compared
 }
 
 // checkGraphTokens: graphs change how kernels are started, not what they

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -210,6 +211,12 @@ func TestRunsThatLackThings(t *testing.T) {
 			[]string{"no energy at all", "Measure power on the machine that will serve", "machine time only"}, []string{"Watch the temperature"}},
 		{"one repetition", keep(gpu, func(r *record.Record) bool { return r.Rep == 0 && r.Launch == 0 }), Options{PricingPath: pricingPath},
 			[]string{"Too few repetitions to tell whether the order holds", "could not be tested"}, []string{"beyond both intervals"}},
+		{"tokens of chance", change(gpu, func(r *record.Record) {
+			if r.Model == first.Model && r.Backend == first.Backend {
+				r.TokenHash = fmt.Sprint(r.Launch, r.Rep)
+			}
+		}), Options{PricingPath: pricingPath},
+			[]string{"**Do not rely on** " + first.Model + " on " + first.Backend + ":", "other tokens each time"}, nil},
 		{"no price", gpu, Options{},
 			[]string{"needs a price: --rate"}, []string{"cheapest of", "$0"}},
 		{"free", gpu, Options{RateUSDPerHour: ptr(0)}, []string{"$0"}, nil},

@@ -48,7 +48,12 @@ func caveats(r *analyze.Ranking) string {
 	if basis := best.Basis(); r.ByTotal && basis != "" {
 		out = append(out, fmt.Sprintf("The energy of %s was measured in some scenarios and counts for the others at the mean power of those (%s).", best.ConfigKey, basis))
 	}
-	var close, unknown []*analyze.Config
+	var wrong, close, unknown []*analyze.Config
+	for _, e := range r.Entries {
+		if !e.RepeatsTokens() {
+			wrong = append(wrong, e.Config)
+		}
+	}
 	for _, e := range r.Entries[1:] {
 		switch {
 		case e.Overlaps:
@@ -62,6 +67,9 @@ func caveats(r *analyze.Ranking) string {
 	}
 	if len(unknown) > 0 {
 		out = append(out, fmt.Sprintf("Too few repetitions to tell whether the order holds: %s.", configNames(unknown)))
+	}
+	if len(wrong) > 0 {
+		out = append(out, fmt.Sprintf("**Do not rely on** %s: with these the engine did not sample the same tokens from the same prompt twice, so what was timed may be a wrong computation.", configNames(wrong)))
 	}
 	return strings.Join(out, " ")
 }
