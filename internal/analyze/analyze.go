@@ -35,6 +35,7 @@ type Options struct {
 	Windows     []record.WindowRecord  // energy of phases that were repeated for seconds
 	Devices     []record.DeviceRecord  // idle power and ceilings of the devices
 	Quality     []record.QualityRecord // how well models predict a text
+	PowerReads  PowerReads             // when power was read
 	DeviceBytes map[string]int64       // memory of the devices in the rows, by name
 
 	// PlannedRows is how many rows the run was to have besides warm-ups; 0
@@ -76,8 +77,9 @@ type Analysis struct {
 	Graphs    []Graphs   // pairs of backends that differ in CUDA graphs only
 	Tests     []BackendTest
 	Uncached  []Uncached // cells with and without the KV cache
-	Checks    []Check    // validation
-	Claims    []Claim    // of TR123
+	Watching  []WatchingCost
+	Checks    []Check // validation
+	Claims    []Claim // of TR123
 	Warnings  []Warning
 
 	deviceBytes map[string]int64
@@ -131,6 +133,7 @@ func Analyze(rows []record.Record, opts Options) (*Analysis, error) {
 	}
 	a.Tests = a.backendTests()
 	a.Uncached = a.uncached()
+	a.Watching = a.watchingCosts(opts.PowerReads)
 	a.warn(opts, &w)
 	a.warnHosts(&w)
 	a.warnEnergy(&w)

@@ -72,6 +72,7 @@ func latencyTables() []definition {
 			},
 			fill: fillCVBins,
 		},
+		watchingTable(),
 	}
 }
 

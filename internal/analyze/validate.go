@@ -108,6 +108,7 @@ func (a *Analysis) validate() []Check {
 		a.checkGraphTokens(),
 		a.checkOutliers(),
 		a.checkPowerSamples(),
+		a.checkWatching(),
 		a.checkWindows(),
 		a.checkConsistency(),
 		a.checkForeign(),

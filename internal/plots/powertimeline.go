@@ -10,7 +10,6 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/phasebench/phasebench/internal/analyze"
-	"github.com/phasebench/phasebench/internal/record"
 )
 
 // stretchS is how many seconds the power timeline shows.
@@ -102,10 +101,10 @@ func bandColor(prefill bool) color.NRGBA {
 // machine was last started, in order of time.
 func (in *input) phaseSpans() []phaseSpan {
 	var out []phaseSpan
-	started := in.lastStart()
+	sampled := in.ClockOf(in.runID)
 	for _, g := range in.Groups {
 		for _, r := range slices.Concat(g.Warmups, g.Rows) {
-			if r.StartNs <= 0 || !in.watched(r.RunID) || bootOf(r) < started-bootTolerance {
+			if !sampled(r.RunID, r.Timestamp, r.StartNs) {
 				continue
 			}
 			first := r.StartNs + int64(*r.PrefillMs*1e6)
@@ -117,7 +116,7 @@ func (in *input) phaseSpans() []phaseSpan {
 				continue
 			}
 			for _, r := range w.All {
-				if r.EndNs > r.StartNs && in.watched(r.RunID) && r.Timestamp.UnixNano()-r.StartNs >= started-bootTolerance {
+				if r.EndNs > r.StartNs && sampled(r.RunID, r.Timestamp, r.StartNs) {
 					out = append(out, phaseSpan{from: r.StartNs, to: r.EndNs, prefill: r.Phase == "prefill", group: g, window: true})
 				}
 			}
@@ -125,30 +124,6 @@ func (in *input) phaseSpans() []phaseSpan {
 	}
 	slices.SortStableFunc(out, func(a, b phaseSpan) int { return cmp.Compare(a.from, b.from) })
 	return out
-}
-
-// watched reports whether the samples are of a run: clocks of others tell other
-// times.
-func (in *input) watched(runID string) bool { return in.runID == "" || in.runID == runID }
-
-// bootTolerance is by how much the two clocks of a row may differ from those of
-// another without the machine having been started between them.
-const bootTolerance = int64(60e9)
-
-// bootOf returns about when the clock of start_ns was 0, in ns since 1970.
-func bootOf(r *record.Record) int64 { return r.Timestamp.UnixNano() - r.StartNs }
-
-// lastStart is the latest bootOf any row.
-func (in *input) lastStart() int64 {
-	var latest int64
-	for _, g := range in.Groups {
-		for _, r := range g.Rows {
-			if r.StartNs > 0 && in.watched(r.RunID) {
-				latest = max(latest, bootOf(r))
-			}
-		}
-	}
-	return latest
 }
 
 // sampled keeps the phases that ran on one kind of device and the samples of it:

@@ -99,6 +99,7 @@ func analysis(dir string, opts Options) (*analyze.Analysis, Origin, error) {
 	how.Devices = file(dir, record.DeviceFile, record.ReadDevices, &problems)
 	how.Quality = file(dir, record.QualityFile, record.ReadQuality, &problems)
 	how.DeviceBytes = deviceBytes(environ.Hosts(from.Runs))
+	how.PowerReads = powerReads(from)
 	a, err := analyze.Analyze(rows, how)
 	if err != nil {
 		return nil, from, &ConfigError{err}

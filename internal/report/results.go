@@ -47,6 +47,7 @@ func (w *author) results(s *Section) {
 		}
 	}
 	w.table(s, "tables/cv_bins")
+	w.table(s, "tables/watching")
 	if len(w.a.Degraded) > 0 {
 		w.table(s, "tables/degraded")
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/phasebench/phasebench/internal/analyze"
 	"github.com/phasebench/phasebench/internal/environ"
 	"github.com/phasebench/phasebench/internal/plots"
 	"github.com/phasebench/phasebench/internal/power"
@@ -55,6 +56,19 @@ func powerOf(dirs []string, parts []rundir.Part) (samples []plots.PowerSample, r
 		return samples, runID, problems
 	}
 	return nil, "", problems
+}
+
+// powerReads says when power was read.
+func powerReads(from Origin) analyze.PowerReads {
+	reads := analyze.PowerReads{RunID: from.PowerRunID, AtNs: map[string][]int64{}}
+	for _, s := range from.Power {
+		kind := "cpu"
+		if s.GPU != "" {
+			kind = "gpu"
+		}
+		reads.AtNs[kind] = append(reads.AtNs[kind], s.TimeNs)
+	}
+	return reads
 }
 
 // deviceBytes returns the memory of the devices by the name rows give them.

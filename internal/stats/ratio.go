@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/stat"
 )
 
@@ -65,4 +66,23 @@ func PairedRatio(a, b []float64, confidence float64, resamples int, seed uint64)
 	tail := 100 * (1 - confidence) / 2
 	bounds := Percentiles(means, tail, 100-tail)
 	return math.Exp(stat.Mean(diff, nil)), Range{math.Exp(bounds[0]), math.Exp(bounds[1])}, nil
+}
+
+// RatioOfSums returns Σa/Σb over pairs and half of its Student's t interval at the
+// given confidence in (0,1). ok is false for fewer than two pairs or a Σb that is
+// not above 0. The standard error is that of a ratio estimator, √(n/(n−1) Σ(a−Rb)²)
+// / Σb. Source: Cochran, Sampling Techniques, 2.11.
+func RatioOfSums(a, b []float64, confidence float64) (ratio, half float64, ok bool) {
+	n := float64(len(a))
+	sum := floats.Sum(b)
+	if len(a) != len(b) || n < 2 || !(sum > 0) {
+		return 0, 0, false
+	}
+	ratio = floats.Sum(a) / sum
+	squares := 0.0
+	for i := range a {
+		off := a[i] - ratio*b[i]
+		squares += off * off
+	}
+	return ratio, TQuantile((1+confidence)/2, n-1) * math.Sqrt(n/(n-1)*squares) / sum, true
 }

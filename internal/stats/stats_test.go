@@ -210,3 +210,16 @@ func TestMedianCI(t *testing.T) {
 		}
 	}
 }
+
+func TestRatioOfSums(t *testing.T) {
+	// Deviations from the ratio 0.5 are 0.5, -1 and 0.5: √(3/2·1.5)/12 = 0.125.
+	ratio, half, ok := RatioOfSums([]float64{1.5, 1, 3.5}, []float64{2, 4, 6}, 0.95)
+	if want := 4.302652729749464 * 0.125; !ok || ratio != 0.5 || math.Abs(half-want) > 1e-12 {
+		t.Errorf("%v ± %v, %v; want 0.5 ± %v", ratio, half, ok, want)
+	}
+	for _, bad := range [][2][]float64{{{1}, {1}}, {{1, 2}, {1}}, {{1, 2}, {1, -1}}, {nil, nil}} {
+		if _, _, ok := RatioOfSums(bad[0], bad[1], 0.95); ok {
+			t.Errorf("%v gives a ratio", bad)
+		}
+	}
+}
