@@ -29,6 +29,9 @@ const (
 	// mostDriftPct is how far the energy of a token in the second half may be
 	// from the first's, beyond the error of that.
 	mostDriftPct = 3.0
+	// steadyClock is by how much the clock may change between the halves when
+	// that is not for the GPU's own reasons.
+	steadyClock = 0.01
 )
 
 // hotReasons hold clocks back for heat or the power supply. A GPU at its power
@@ -137,7 +140,11 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if drift, half, ok := all.drift(w, seen.period(), counted && !stuck); ok {
 		w.DriftPct, w.DriftHalfPct = &drift, &half
 		if math.Abs(drift)-half > mostDriftPct {
-			against(w, driftReason(w.TokPerSHalves, drift))
+			if unevenPace(w, seen.samples, drift) {
+				w.Notes = append(w.Notes, record.UnevenPace)
+			} else {
+				against(w, record.ThermalDrift)
+			}
 		}
 	}
 
@@ -150,16 +157,20 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	}
 }
 
-// driftReason says what the energy of a token changed with: it is power over
-// pace, and the one of them counts that changed more. A GPU that gets hot draws
-// more at the same pace; work that is held up draws less power, but not as much
-// less as it is slower.
-func driftReason(tokPerSHalves [2]float64, driftPct float64) record.Reason {
-	pace := math.Log(tokPerSHalves[1] / tokPerSHalves[0])
-	if power := math.Log1p(driftPct/100) + pace; math.Abs(pace) > math.Abs(power) {
-		return record.UnevenPace
+// unevenPace reports whether the energy of a token changed because something held
+// the work up on its way to the GPU, not the GPU. It is power over pace: a GPU
+// that gets hot draws more at the same pace or, at its limit, lowers its clock;
+// one that waits draws less, but not as much less as the work is slower. Without a
+// clock the two cannot be told apart.
+func unevenPace(w *record.WindowRecord, samples []Sample, driftPct float64) bool {
+	clock := func(s *Sample) *float64 { return s.SMMHz }
+	first, second := mean(lasting(samples, w.OpenNs, w.MidNs), clock), mean(lasting(samples, w.MidNs, w.EndNs), clock)
+	if first == nil || second == nil || math.Abs(*second / *first - 1) > steadyClock {
+		return false
 	}
-	return record.ThermalDrift
+	pace := math.Log(w.TokPerSHalves[1] / w.TokPerSHalves[0])
+	power := math.Log1p(driftPct/100) + pace
+	return math.Abs(pace) > math.Abs(power)
 }
 
 // allowedRates returns the lowest and the highest rate that rows before and after

@@ -129,9 +129,11 @@ func TestJudge(t *testing.T) {
 		{"drift by the counter alone", seenBy(drifting, func(s *Sample) { s.PowerInstantW = nil }), nil, []record.Reason{record.ThermalDrift}},
 		{"one repetition", seenBy(drifting), func(w *record.WindowRecord) { w.MidNs = 0 }, nil},
 		{"as much more work as power", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 333} }, nil},
-		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.UnevenPace}},
-		{"less power at a pace that is lower still", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 240} }, []record.Reason{record.UnevenPace}},
-		{"lower clocks", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 291} }, []record.Reason{record.ThermalDrift}},
+		{"as much power for less work", steady(), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, nil},
+		{"as much power for less work at a lower clock", steady(between(2.5, 9, func(s *Sample) { s.SMMHz = ptr(1850.0) })), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
+		{"as much power for less work without a clock", steady(func(s *Sample) { s.SMMHz = nil }), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
+		{"less power at a pace that is lower still", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 240} }, nil},
+		{"less power at nearly the same pace", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 291} }, []record.Reason{record.ThermalDrift}},
 		{"a change that the counter tells", seenBy(jumping), nil, []record.Reason{record.ThermalDrift}},
 		{"a change that the scatter of the sensor can make", seenBy(jumping, noCounter), nil, nil},
 		{
@@ -148,6 +150,9 @@ func TestJudge(t *testing.T) {
 			judge(&w, tc.seen, 42)
 			if !slices.Equal(w.Reasons, tc.want) || w.Valid != (len(tc.want) == 0) {
 				t.Errorf("reasons %q, valid %v, want %q", w.Reasons, w.Valid, tc.want)
+			}
+			if drifted := w.DriftPct != nil && math.Abs(*w.DriftPct)-*w.DriftHalfPct > mostDriftPct; drifted != (len(w.Notes) > 0 || slices.Contains(w.Reasons, record.ThermalDrift)) {
+				t.Errorf("drift %v, reasons %q, notes %q", w.DriftPct, w.Reasons, w.Notes)
 			}
 		})
 	}

@@ -441,7 +441,7 @@ func TestWindowsMayPass(t *testing.T) {
 		want    bool
 	}{
 		{nil, false},
-		{[]Reason{Gap, UnevenPace}, true},
+		{[]Reason{Gap, ThermalDrift}, true},
 		{[]Reason{OtherTokens}, false},
 		{[]Reason{Throttled, TooShort}, false},
 	} {

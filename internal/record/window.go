@@ -25,10 +25,15 @@ const (
 	OtherTokens    Reason = "other_tokens"    // it sampled other tokens than the rows
 	ForeignProcess Reason = "foreign_process" // another process computed on the GPU
 	Throttled      Reason = "throttled"       // heat or the power supply held the clocks back
-	ThermalDrift   Reason = "thermal_drift"   // the energy of a token changed by more than 3 % from the first half to the second, beyond its error, the power more than the pace
-	UnevenPace     Reason = "uneven_pace"     // likewise, the pace more than the power: something else held the work up
+	ThermalDrift   Reason = "thermal_drift"   // the energy of a token changed by more than 3 % from the first half to the second, beyond its error, and not by an uneven pace
 	NoSource       Reason = "no_source"       // nothing told power or energy
 )
+
+// UnevenPace is a note on a window: the energy of a token changed by more than 3 %
+// from the first half to the second, the pace by more than the power did, and the
+// clock of the GPU did not. Its host was held up, as it is in timed rows, so that
+// the window counts; how much that matters is in the scatter of several.
+const UnevenPace Reason = "uneven_pace"
 
 // WindowRecord is the energy of one phase of one cell, repeated for seconds.
 // Windows are measured after the timed repetitions of the cell, in the same
@@ -106,6 +111,7 @@ type WindowRecord struct {
 
 	Valid   bool     `json:"valid"`
 	Reasons []Reason `json:"reasons,omitempty"` // why not
+	Notes   []Reason `json:"notes,omitempty"`   // what it counts in spite of
 	Error   *Error   `json:"error,omitempty"`   // the worker could not do it
 }
 
@@ -135,7 +141,7 @@ func ReadWindows(path string) (windows []WindowRecord, warnings []error, err err
 // MayPass reports whether all that is wrong with a window may be gone at another
 // time.
 func (r *WindowRecord) MayPass() bool {
-	passing := []Reason{Gap, DifferentWork, ForeignProcess, Throttled, ThermalDrift, UnevenPace}
+	passing := []Reason{Gap, DifferentWork, ForeignProcess, Throttled, ThermalDrift}
 	for _, why := range r.Reasons {
 		if !slices.Contains(passing, why) {
 			return false
