@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phasebench/phasebench/internal/analyze"
+	"github.com/phasebench/phasebench/internal/power"
 	"github.com/phasebench/phasebench/internal/promise"
 	"github.com/phasebench/phasebench/internal/record"
 )
@@ -127,8 +130,9 @@ func TestEverySectionOfTR123(t *testing.T) {
 	sections := map[string]bool{}
 	for _, table := range tables {
 		sections[table.Section] = true
-		// Nothing was skipped, and one batch size and type of cache measured.
-		none := table.Name == "tables/not_measured" || table.Name == "tables/kv_types" || strings.HasPrefix(table.Name, "tables/batch")
+		// Nothing was skipped, one batch size and type of cache was measured, and
+		// the samples of power are gone.
+		none := table.Name == "tables/not_measured" || table.Name == "tables/watching" || table.Name == "tables/kv_types" || strings.HasPrefix(table.Name, "tables/batch")
 		if (len(table.Rows) == 0) != none {
 			t.Errorf("%s (%s) has %d rows: %s", table.Name, table.Section, len(table.Rows), table.Missing)
 		}
@@ -137,6 +141,39 @@ func TestEverySectionOfTR123(t *testing.T) {
 		if !sections[section] {
 			t.Errorf("no table of section %s", section)
 		}
+	}
+}
+
+// The samples of power in a run's folder tell what reading it cost.
+func TestWhatReadingPowerCost(t *testing.T) {
+	dir := runDir(t, "energy")
+	var rows, samples strings.Builder
+	ns := int64(1e9)
+	for _, r := range rowsOf(t, "energy") {
+		r.StartNs = ns
+		ns += int64(1e9)
+		r.Timestamp = time.Unix(1e9, r.StartNs)
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows.Write(append(line, '\n'))
+	}
+	for at := int64(0); at < ns; at += 8e6 {
+		fmt.Fprintf(&samples, `{"t_ns":%d,"source":"nvml","gpu":"0","power_instant_w":300}`+"\n", at)
+	}
+	for name, text := range map[string]string{record.File: rows.String(), power.File: samples.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fromDir(t, dir, Options{PricingPath: pricingPath}).Analysis.Watching
+	if len(got) != 2 || got[0].Backend != "gpu-graphs" || got[0].Rows == 0 || got[0].Read < 2*got[0].Rows {
+		t.Errorf("%+v", got)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, ReportFile))
+	if err != nil || !strings.Contains(string(text), "What reading power cost") {
+		t.Errorf("the report does not tell it: %v", err)
 	}
 }
 
