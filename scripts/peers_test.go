@@ -162,7 +162,7 @@ func TestLlamaBench(t *testing.T) {
 	write("bench", `#!/bin/sh
 [ "$1" = --version ] && { echo "phasebench 1"; exit; }
 echo "ours $SWITCH $*" >>"`+log+`"
-echo '{"device":"NVIDIA X, 2nd","synthetic":true,"prefill_ms":[4.5],"decode_ms":[10]}'
+echo '{"device":"NVIDIA X, 2nd","synthetic":true,"token_hashes":["t1"],"prefill_ms":[4.5],"decode_ms":[10]}'
 `)
 	peer := write("llama-bench", `#!/bin/sh
 echo "peer graphs-off=$GGML_CUDA_DISABLE_GRAPHS $*" >>"`+log+`"
@@ -193,14 +193,14 @@ echo '{"build_commit": "abc", "build_number": 7, "cpu_info": "C", "gpu_info": "N
 	}
 	wantFile(t, log, strings.NewReplacer("cuda --", "cuda --threads 3 --", "99 -", "99 -t 3 -").Replace(ours("on")+theirs+ours("")))
 	want := []string{
-		"m plain bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
-		"m tuned bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
-		"m llama-bench-gpu llama-bench short 0 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc",
-		"m tuned bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
-		"m llama-bench-gpu llama-bench short 1 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc",
-		"m plain bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1",
+		"m plain bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
+		"m tuned bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
+		"m llama-bench-gpu llama-bench short 0 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc ",
+		"m tuned bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
+		"m llama-bench-gpu llama-bench short 1 8 4 6.000000 12.000000 true NVIDIA X gpu llama.cpp b7 abc ",
+		"m plain bench probe short 1 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
 	}
-	names := []string{"model", "backend", "origin", "scenario", "launch", "prompt_tokens", "gen_tokens", "prefill_ms", "decode_ms", "synthetic", "device", "device_kind", "engine_version"}
+	names := []string{"model", "backend", "origin", "scenario", "launch", "prompt_tokens", "gen_tokens", "prefill_ms", "decode_ms", "synthetic", "device", "device_kind", "engine_version", "token_hash"}
 	if got := columns(t, out, names...); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("rows:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -323,3 +323,11 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestTokenHash(t *testing.T) {
+	path := file(t, "rows.csv", "model,backend,scenario,prompt_tokens,gen_tokens,prefill_ms,decode_ms,token_hash\nm,b,s,8,4,1,2,abc\nm,b,s,8,4,1,2,\n")
+	got := mustRead(t, Options{}, path)
+	if len(got.Rows) != 2 || got.Rows[0].TokenHash != "abc" || got.Rows[1].TokenHash != "" {
+		t.Errorf("%+v", got.Rows)
+	}
+}

@@ -40,6 +40,7 @@ var Columns = []Column{
 	{"engine_version", false, "version of the program"},
 	{"origin", false, "name of the program, which tables show beside the backend; default csv"},
 	{"threads", false, "CPU threads"},
+	{"token_hash", false, "any hash of the tokens sampled, by which rows of a cell are held to have done the same work"},
 	{"load_ms", false, "to load the model"},
 	{"gpu_temp_c", false, "temperature of the GPU"},
 	{"prefill_power_w", false, "mean power of the device during prefill"},
@@ -83,7 +84,7 @@ func (c *cells) addRow(out *Result, at place, values map[string]any, opts Option
 		DecodeMode: cmp.Or(f.text("decode_mode"), cached), Synthetic: opts.Synthetic || f.yes("synthetic"),
 		PromptTokens: f.count("prompt_tokens", 1, 0), GenTokens: f.count("gen_tokens", 0, 0),
 		PrefillMs: f.positive("prefill_ms"), DecodeMs: f.positive("decode_ms"), LoadMs: f.positive("load_ms"),
-		Device: f.text("device"), DeviceKind: f.text("device_kind"), EngineVersion: f.text("engine_version"),
+		TokenHash: f.text("token_hash"), Device: f.text("device"), DeviceKind: f.text("device_kind"), EngineVersion: f.text("engine_version"),
 		Threads: f.count("threads", 1, 0), GPUTempC: f.positive("gpu_temp_c"),
 	}
 	if row.PrefillMs == nil && row.DecodeMs == nil && f.err == nil {

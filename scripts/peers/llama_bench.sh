@@ -84,7 +84,8 @@ fi
 # field KEY: the text or number of KEY in the JSON in $answer.
 field() { tr -d '\n' <"$answer" | sed -nE "s/.*\"$1\": *(\"([^\"]*)\"|([^\",}]*)).*/\2\3/p"; }
 
-# measure SIDE FILE PROMPT GEN: sets prefill and decode in ms, and what ran them.
+# measure SIDE FILE PROMPT GEN: sets prefill and decode in ms, what ran them, and
+# tokens, a hash of those it sampled if it did.
 # SIDE is "peer" or one of ours.
 measure() {
     local environment
@@ -94,18 +95,18 @@ measure() {
         prefill=$(array samples_ns | tail -n 1 | awk '{ printf "%.6f", $1 / 1e6 }')
         "$peer" -m "$2" -ngl "$layers" "${peer_threads[@]}" -p 0 -n "$4" -d "$3" -r 1 -o jsonl >"$answer" 2>"$errors" || return
         decode=$(array samples_ns | awk '{ printf "%.6f", $1 / 1e6 }')
-        hardware=$(field "${kind}_info") version="llama.cpp b$(field build_number) $(field build_commit)"
+        tokens='' hardware=$(field "${kind}_info") version="llama.cpp b$(field build_number) $(field build_commit)"
     else
         env "${environment[@]:1}" "$bench" probe --model "$2" --device "$device" "${own_threads[@]}" \
             --prompt "$3" --gen "$4" --warmup 2 --reps 1 --json >"$answer" 2>"$errors" || return
-        prefill=$(array prefill_ms) decode=$(array decode_ms)
+        prefill=$(array prefill_ms) decode=$(array decode_ms) tokens=$(array token_hashes | tr -d '"')
         hardware=$(field device) version=$("$bench" --version)
     fi
     [ -n "$prefill" ] && [ -n "$decode" ]
 }
 
 mkdir -p "$(dirname "$out")"
-[ -s "$out" ] || echo model,backend,origin,scenario,launch,rep,prompt_tokens,gen_tokens,prefill_ms,decode_ms,synthetic,timestamp,device,device_kind,engine_version >"$out"
+[ -s "$out" ] || echo model,backend,origin,scenario,launch,rep,prompt_tokens,gen_tokens,prefill_ms,decode_ms,synthetic,timestamp,device,device_kind,engine_version,token_hash >"$out"
 for ((round = first; round < first + rounds; round++)); do
     for model in ${models//,/ }; do
         model_file "$model"
@@ -125,7 +126,7 @@ for ((round = first; round < first + rounds; round++)); do
                     tail -n 20 "$errors" "$answer" >&2
                     die "round $round: no times of $model, $scenario from $backend; what it said is above"
                 fi
-                echo "$id${shape/+/,},$prefill,$decode,$synthetic,$now,\"$hardware\",$kind,\"$version\"" >>"$out"
+                echo "$id${shape/+/,},$prefill,$decode,$synthetic,$now,\"$hardware\",$kind,\"$version\",$tokens" >>"$out"
                 say "round $round: $model ${scenario%%=*} $backend: prefill $prefill ms, decode $decode ms"
             done
         done

@@ -39,6 +39,7 @@ all measured, 1: some were not, 2: wrong usage, 3: the command of --before faile
 import argparse
 import csv
 import datetime
+import hashlib
 import inspect
 import itertools
 import os
@@ -55,7 +56,7 @@ from pathlib import Path
 SEED = 42
 COLUMNS = [
     "model", "backend", "origin", "scenario", "launch", "rep", "prompt_tokens", "gen_tokens", "prefill_ms", "decode_ms",
-    "synthetic", "timestamp", "device", "device_kind", "engine_version", "power_period_ms",
+    "synthetic", "timestamp", "device", "device_kind", "engine_version", "token_hash", "power_period_ms",
     "prefill_window_s", "prefill_window_w", "prefill_window_tok_s", "decode_window_s", "decode_window_w", "decode_window_tok_s",
 ]
 WARMUPS = {"eager": 2, "compile-reduce-overhead": 5, "compile-default": 5}
@@ -477,7 +478,8 @@ def row(shape, cell, args, host, rep, prompt, gen, counter):
     out = dict(
         model=shape.name, backend=cell.backend, origin="transformers", scenario=cell.scenario, launch=args.launch, rep=rep,
         prompt_tokens=prompt, gen_tokens=gen, prefill_ms=f"{prefill:.6f}", decode_ms=f"{decode:.6f}", synthetic="true",
-        timestamp=now, device=host.device_name, device_kind="gpu" if host.device == "cuda" else "cpu", engine_version=cell.version)
+        timestamp=now, device=host.device_name, device_kind="gpu" if host.device == "cuda" else "cpu", engine_version=cell.version,
+        token_hash=hashlib.sha256(repr(tokens).encode()).hexdigest()[:16])
     return out | (windows(cell.request, args.window_s, counter, prompt, gen) if counter and rep < WINDOWS else {})
 
 
