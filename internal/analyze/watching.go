@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -95,22 +94,25 @@ func medianGap(at []int64) float64 {
 
 // excessOf returns by how much the steps of a row in which power was read exceed
 // its median step, less what is so by chance, and the time of all steps, both in
-// median steps. ok is false if the steps are too long to tell or power was not
-// read.
+// median steps. ok is false if the steps are too long to tell, or power was not
+// read about then. A row counts for a time between two readings as for a reading:
+// were it left out without one, so would be the stalls on one side only.
 func excessOf(r *record.Record, at []int64, gapNs float64) (excess, steps float64, read int, ok bool) {
 	median, known := stats.Percentile(r.StepMs, 50)
 	if !known || r.PrefillMs == nil || !(median > 0) || median*1e6*stepsBetween > gapNs {
 		return 0, 0, 0, false
 	}
 	excess, read = heldUp(r, at, 0, median)
+	watched := read
 	for k := 1; k < stepsBetween; k++ {
-		by, _ := heldUp(r, at, int64(gapNs*float64(k)/stepsBetween), median)
+		by, n := heldUp(r, at, int64(gapNs*float64(k)/stepsBetween), median)
 		excess -= by / (stepsBetween - 1)
+		watched += n
 	}
 	for _, ms := range r.StepMs {
 		steps += ms / median
 	}
-	return excess, steps, read, read > 0 && !math.IsNaN(excess)
+	return excess, steps, read, watched > 0
 }
 
 // heldUp returns by how much the steps exceed the median in which any of the times
