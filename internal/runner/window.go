@@ -70,10 +70,13 @@ func (s *session) measureWindows(ctx context.Context) error {
 			if s.stopped(ctx) {
 				return errStopped
 			}
-			tried[missing[next]] = true
-			// The period of a sensor becomes known better with time.
-			s.eta.fixed = max(s.eta.fixed-s.windowTime(&c.Cell), 0)
-			if err := s.window(ctx, c, missing[next]); err != nil {
+			k := missing[next]
+			tried[k] = true
+			if k.Window < s.plan.Spec.Energy.Windows { // others were not foreseen
+				// The period of a sensor becomes known better with time.
+				s.eta.fixed = max(s.eta.fixed-s.windowTime(&c.Cell), 0)
+			}
+			if err := s.window(ctx, c, k); err != nil {
 				return err
 			}
 		}
