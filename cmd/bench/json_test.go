@@ -79,11 +79,14 @@ func TestJSON(t *testing.T) {
 			if len(r.PrefillMs) != 2 || len(r.DecodeMs) != 2 || r.PrefillMs[0] <= 0 || r.DecodeMs[1] <= 0 || !r.Synthetic || r.Threads != 1 || r.Device == "" {
 				t.Errorf("%v: %+v", more, r)
 			}
-			if hash == "" {
-				hash = r.TokenHash
+			if len(r.TokenHashes) != 2 {
+				t.Fatalf("%v: hashes %q", more, r.TokenHashes)
 			}
-			if r.TokenHash != hash || hash == "" {
-				t.Errorf("%v: token hash %q, want %q", more, r.TokenHash, hash)
+			if hash == "" {
+				hash = r.TokenHashes[0]
+			}
+			if r.TokenHashes[0] != hash || r.TokenHashes[1] != hash || hash == "" {
+				t.Errorf("%v: token hashes %q, want %q", more, r.TokenHashes, hash)
 			}
 		}
 	})
