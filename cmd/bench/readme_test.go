@@ -172,7 +172,7 @@ func TestReadmeNamesAllCommands(t *testing.T) {
 // Files and flags that the documents name exist.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	// Made by building or running.
-	made := regexp.MustCompile(`^(\./bench|build/lib|results/.*|tables/.*|models/.*|dist/.*|toolchain/.*|third_party/llama\.cpp)$`)
+	made := regexp.MustCompile(`^(\./bench|build/(lib|reliability)|results/.*|tables/.*|models/.*|dist/.*|toolchain/.*|third_party/llama\.cpp)$`)
 	path := regexp.MustCompile(`^[\w./-]+/[\w./-]*$|^[\w.-]+\.(md|go|yaml|sh|tsv|lock|txt)$|^LICENSE$`)
 	flag := regexp.MustCompile(`--[a-z][a-z-]+`)
 	known := usages(t)
