@@ -71,12 +71,13 @@ limited() {
         "${@:2}"
         return
     fi
-    local code limit
+    local code limit='' asked=''
+    # timeout has a process group of its own, which no Ctrl-C reaches. One may come
+    # before it is started.
+    trap 'asked=1; [ -z "$limit" ] || kill -'"$1"' "$limit" || true' INT TERM
     timeout --signal="$1" --kill-after=60 "$seconds" "${@:2}" &
     limit=$!
-    # timeout has a process group of its own, which no Ctrl-C reaches.
-    # shellcheck disable=SC2064 # both are known now
-    trap "kill -$1 $limit" INT TERM
+    [ -z "$asked" ] || kill -"$1" "$limit" || true
     while code=0; wait $limit || code=$?; kill -0 $limit 2>/dev/null; do
         : # a signal ended the wait, not the step
     done
