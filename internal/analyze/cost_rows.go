@@ -152,8 +152,8 @@ func (r *Ranking) fill(t *Table) {
 		case e.NoInterval:
 			notes = append(notes, "no interval")
 		}
-		if !e.RepeatsTokens() {
-			notes = append(notes, "other tokens each time")
+		if odd, of := e.OddTokens(); odd > 0 {
+			notes = append(notes, fmt.Sprintf("other tokens in %d of %d rows", odd, of))
 		}
 		t.Add(i+1, e.Model, e.Backend, e.Variant(), e.Cost.Label(), e.Cost.Blend.TotalUSD(), half(e.Cost), e.totalIs(e.Cost.Blend),
 			times, e.TimesHalf, e.Prefill.TokPerS(), e.Decode.TokPerS(), len(e.Scenarios), strings.Join(notes, ", "))

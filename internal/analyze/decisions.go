@@ -41,11 +41,14 @@ type factor struct {
 type valueOf func(a *Analysis, c *Config) (v econ.Interval, known, ok bool, err error)
 
 // perConfig makes a candidate of each configuration with the cache that has
-// the value.
+// the value and always sampled the same tokens.
 func perConfig(of valueOf) func(*Analysis) ([]candidate, error) {
 	return func(a *Analysis) ([]candidate, error) {
 		var out []candidate
 		for _, c := range a.serving() {
+			if odd, _ := c.OddTokens(); odd > 0 {
+				continue
+			}
 			v, known, ok, err := of(a, c)
 			if err != nil {
 				return nil, err
@@ -354,7 +357,7 @@ func decisionTables() []definition {
 				}
 				return nil
 			},
-			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it; assumed energy is no candidate for the least. ~: its interval overlaps that of the next. Quality of the text does not enter."},
+			notes: []string{"At the devices' own rates, which leaves out devices without; in the scenario when none has one. A configuration whose value is not known, or that did not always sample the same tokens, is no candidate; of: how many are. Costs are of machine time unless the energy of all is known. Decode energy is compared in the scenario where most have it; assumed energy is no candidate for the least. ~: its interval overlaps that of the next. Quality of the text does not enter."},
 		},
 		{
 			name: studies + "decision_matrix", section: "14.3", title: "Winner, runner-up and what to avoid", needs: "two candidates for a factor",

@@ -24,6 +24,7 @@ type Windows struct {
 	// sensor read in two ways, so no accuracy.
 	Consistency *float64
 	Reasons     []string // why others do not count, each with how many, most frequent first
+	Notes       []string // what some count in spite of, likewise
 }
 
 // minWindows is how many windows it takes for an interval.
@@ -70,7 +71,7 @@ func (x *Windows) describe() {
 	}
 	var joules, rates, consistency []float64
 	var methods set
-	reasons := map[string]int{}
+	reasons, notes := map[string]int{}, map[string]int{}
 	for _, r := range x.All {
 		why := invalid(r)
 		for _, reason := range why {
@@ -79,6 +80,9 @@ func (x *Windows) describe() {
 		if len(why) > 0 {
 			continue
 		}
+		for _, note := range r.Notes {
+			notes[string(note)]++
+		}
 		joules, rates = append(joules, *r.JPerToken), append(rates, r.TokPerS)
 		methods.add(r.Method)
 		if c := consistencyPct(r); c != nil {
@@ -86,6 +90,7 @@ func (x *Windows) describe() {
 		}
 	}
 	x.Valid, x.Method, x.Reasons = len(joules), strings.Join(methods.list, "+"), frequent(reasons)
+	x.Notes = frequent(notes)
 	if c, ok := stats.Describe(consistency, Confidence); ok {
 		x.Consistency = &c.Mean
 	}

@@ -42,7 +42,7 @@ func energyTables() []definition {
 				col("j_per_tok", "gross", "J/tok"), plusMinus("j_ci", "J/tok"), col("net_j_per_tok", "net of idle", "J/tok"), col("method", "method", ""),
 				col("windows_valid", "valid windows", ""), col("windows", "of", ""),
 				Column{Name: "cv_pct", Title: "CV", Unit: "%", Digits: 2}, Column{Name: "consistency_pct", Title: "counter/integral - 1", Unit: "%", Digits: 2},
-				blank("invalid", "not valid"),
+				blank("invalid", "not valid"), blank("notes", "note"),
 				Column{Name: "rows_j_per_tok", Title: "by the rows' samples", Unit: "J/tok", Blank: true}, col("rows_powered", "rows with power", ""), col("n", "of", ""),
 				col("n_samples", "samples in rows", ""), syntheticWeights()),
 			fill: fillEnergyPerToken,
@@ -187,7 +187,7 @@ func fillEnergyPerToken(a *Analysis, t *Table) error {
 			rows := p.rate
 			rows.Energy = rows.Samples
 			t.Add(append(groupCells(g.Key), p.name, p.rate.JPerTok(), j.Half, p.netJPerTok(idle), method(p.rate),
-				p.windows.Valid, n, p.windows.CVPct, p.windows.Consistency, strings.Join(p.windows.Reasons, ", "),
+				p.windows.Valid, n, p.windows.CVPct, p.windows.Consistency, strings.Join(p.windows.Reasons, ", "), strings.Join(p.windows.Notes, ", "),
 				rows.JPerTok(), p.rate.Powered, len(g.Rows), p.samples, a.isSynthetic(g.Model))...)
 		}
 	}

@@ -59,7 +59,7 @@ func TestWindowsTakePrecedence(t *testing.T) {
 		t.Errorf("decode ± %v J, %v", *j.Half, err)
 	}
 	row := tableNamed(t, a, "tables/energy_per_token").Rows[1]
-	if row[4] != "decode" || row[5] != 2.0 || row[8] != "counter" || row[9] != 3 || row[15] != 3 || !near(row[14].(float64), *over(ptr(500.0), ptr(g.Decode.TokPerS()))) {
+	if row[4] != "decode" || row[5] != 2.0 || row[8] != "counter" || row[9] != 3 || row[16] != 3 || !near(row[15].(float64), *over(ptr(500.0), ptr(g.Decode.TokPerS()))) {
 		t.Errorf("row %v", row)
 	}
 }

@@ -16,11 +16,15 @@ type Config struct {
 	Costs           []Cost   // own price first, if any
 }
 
-// RepeatsTokens reports whether no repetition is known to have sampled other
-// tokens than another of the same prompt. Where one did, what was timed may be a
-// wrong computation.
-func (c *Config) RepeatsTokens() bool {
-	return !slices.ContainsFunc(c.Groups, func(g *Group) bool { same, _ := g.repeatsTokens(); return !same })
+// OddTokens returns how many rows sampled other tokens than most rows of the same
+// prompt, and of how many. Where any did, what was timed may be a wrong
+// computation.
+func (c *Config) OddTokens() (odd, of int) {
+	for _, g := range c.Groups {
+		o, n := g.oddTokens()
+		odd, of = odd+o, of+n
+	}
+	return odd, of
 }
 
 // configs pools groups, which are ordered by configuration.

@@ -289,35 +289,41 @@ func (a *Analysis) checkWarmup() Check {
 func (a *Analysis) checkTokens() Check {
 	var t tally
 	for _, g := range a.Groups {
-		same, compared := g.repeatsTokens()
-		if !compared {
+		odd, of := g.oddTokens()
+		if of == 0 {
 			continue
 		}
 		t.seen++
-		if !same {
-			t.find(Fail, g.Key.String())
+		if odd > 0 {
+			t.find(Fail, fmt.Sprintf("%s: %d of %d rows", g.Key, odd, of))
 		}
 	}
 	return t.check("tokens", "repetitions of a prompt sample the same tokens", "cells", "no prompt was repeated with its tokens recorded")
 }
 
-// repeatsTokens reports whether the rows of a prompt sampled the same tokens;
-// compared is false if no prompt has two rows that say so.
-func (g *Group) repeatsTokens() (same, compared bool) {
-	same = true
-	byPrompt := map[string]string{}
+// oddTokens returns how many rows sampled other tokens than most of their prompt,
+// and of how many: those of prompts that two rows or more tell about.
+func (g *Group) oddTokens() (odd, of int) {
+	byPrompt := map[string]map[string]int{}
 	for _, r := range g.Rows {
 		if r.TokenHash == "" {
 			continue
 		}
-		first, seen := byPrompt[r.PromptHash]
-		if !seen {
-			byPrompt[r.PromptHash] = r.TokenHash
-			continue
+		if byPrompt[r.PromptHash] == nil {
+			byPrompt[r.PromptHash] = map[string]int{}
 		}
-		compared, same = true, same && first == r.TokenHash
+		byPrompt[r.PromptHash][r.TokenHash]++
 	}
-	return same, compared
+	for _, rows := range byPrompt {
+		all, most := 0, 0
+		for _, n := range rows {
+			all, most = all+n, max(most, n)
+		}
+		if all > 1 {
+			odd, of = odd+all-most, of+all
+		}
+	}
+	return odd, of
 }
 
 // checkGraphTokens: graphs change how kernels are started, not what they

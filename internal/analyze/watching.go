@@ -6,6 +6,7 @@ import (
 
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
+	"github.com/phasebench/phasebench/internal/wire"
 )
 
 // PowerReads are the times at which power was read during a run, on the clock of
@@ -17,16 +18,16 @@ type PowerReads struct {
 
 // WatchingCost is what reading power cost the decode steps of a backend.
 //
-// A step in which power was read is compared with what it would have been, by
-// times at which power was not read: the same ones, later by a quarter, a half and
-// three quarters of the time between two. That matters because a step that
-// something else holds up is longer, and so more likely to have power read in it.
-// Only what ends with the step is seen: a slower clock of the GPU is in all steps.
+// Steps in which power was read are compared with those of times at which it was
+// not: a quarter of the time between two readings earlier, so that no reading has
+// begun. That matters because a step that something else holds up is longer, and
+// so more likely to have power read in it. What a reading does after its step has
+// ended is not seen, nor what it does all the time, as a lower clock.
 type WatchingCost struct {
 	Backend, Device string
 	Rows, Steps     int
 	Read            int     // steps in which power was read
-	Pct             float64 // of the decode time
+	Pct             float64 // by which those steps are longer, of all decode time
 	Half            float64 // of its 95 % interval over rows
 }
 
@@ -48,7 +49,7 @@ func (a *Analysis) watchingCosts(reads PowerReads) []WatchingCost {
 	}
 	type sums struct {
 		cost          WatchingCost
-		excess, steps []float64 // by row, in steps of its median
+		excess, total []float64 // by row, ms
 	}
 	var all []*sums
 	for _, g := range a.Groups {
@@ -65,16 +66,16 @@ func (a *Analysis) watchingCosts(reads PowerReads) []WatchingCost {
 			if !on(r.RunID, r.Timestamp, r.StartNs) {
 				continue
 			}
-			if excess, steps, read, ok := excessOf(r, at, gap[g.DeviceKind]); ok {
-				s.excess, s.steps = append(s.excess, excess), append(s.steps, steps)
+			if excess, total, read, ok := excessOf(r, at, gap[g.DeviceKind]); ok {
+				s.excess, s.total = append(s.excess, excess), append(s.total, total)
 				s.cost.Rows++
-				s.cost.Steps += len(r.StepMs)
+				s.cost.Steps += len(r.StepMs) - wire.SettlingSteps
 				s.cost.Read += read
 			}
 		}
 	}
 	for _, s := range all {
-		if ratio, half, ok := stats.RatioOfSums(s.excess, s.steps, Confidence); ok && s.cost.Read >= fewestRead {
+		if ratio, half, ok := stats.RatioOfSums(s.excess, s.total, Confidence); ok && s.cost.Read >= fewestRead {
 			s.cost.Pct, s.cost.Half = 100*ratio, 100*half
 			out = append(out, s.cost)
 		}
@@ -93,41 +94,48 @@ func medianGap(at []int64) float64 {
 }
 
 // excessOf returns by how much the steps of a row in which power was read exceed
-// its median step, less what is so by chance, and the time of all steps, both in
-// median steps. ok is false if the steps are too long to tell, or power was not
-// read about then. A row counts for a time between two readings as for a reading:
-// were it left out without one, so would be the stalls on one side only.
-func excessOf(r *record.Record, at []int64, gapNs float64) (excess, steps float64, read int, ok bool) {
-	median, known := stats.Percentile(r.StepMs, 50)
-	if !known || r.PrefillMs == nil || !(median > 0) || median*1e6*stepsBetween > gapNs {
+// its median step, less what is so by chance, and the time of all steps, in ms.
+// Steps that settle are left out. ok is false if the steps are too long to tell, or
+// power was not read around then; a row without a reading in it counts.
+func excessOf(r *record.Record, at []int64, gapNs float64) (excess, total float64, read int, ok bool) {
+	if len(r.StepMs) <= wire.SettlingSteps || r.PrefillMs == nil {
 		return 0, 0, 0, false
 	}
-	excess, read = heldUp(r, at, 0, median)
-	watched := read
-	for k := 1; k < stepsBetween; k++ {
-		by, n := heldUp(r, at, int64(gapNs*float64(k)/stepsBetween), median)
-		excess -= by / (stepsBetween - 1)
-		watched += n
+	fromNs := float64(r.StartNs) + *r.PrefillMs*1e6
+	for _, ms := range r.StepMs[:wire.SettlingSteps] {
+		fromNs += ms * 1e6
 	}
-	for _, ms := range r.StepMs {
-		steps += ms / median
+	steps := r.StepMs[wire.SettlingSteps:]
+	median, _ := stats.Percentile(steps, 50)
+	if !(median > 0) || median*1e6*stepsBetween > gapNs {
+		return 0, 0, 0, false
 	}
-	return excess, steps, read, watched > 0
+	for _, ms := range steps {
+		total += ms
+	}
+	near, _ := slices.BinarySearch(at, int64(fromNs-gapNs))
+	if near == len(at) || float64(at[near]) > fromNs+total*1e6+gapNs {
+		return 0, 0, 0, false
+	}
+	excess, read = heldUp(steps, fromNs, at, 0, median)
+	chance, _ := heldUp(steps, fromNs, at, int64(gapNs/stepsBetween), median)
+	return excess - chance, total, read, true
 }
 
-// heldUp returns by how much the steps exceed the median in which any of the times
-// lies, each made later by a shift, in median steps, and how many those are.
-func heldUp(r *record.Record, at []int64, shiftNs int64, medianMs float64) (by float64, n int) {
-	ns := float64(r.StartNs) + *r.PrefillMs*1e6
-	next, _ := slices.BinarySearch(at, int64(ns)-shiftNs)
-	for _, ms := range r.StepMs {
+// heldUp returns by how much the steps exceed their median in which any of the
+// times lies, each made earlier by a lead, in ms, and how many those are. The
+// first step begins at fromNs.
+func heldUp(steps []float64, fromNs float64, at []int64, leadNs int64, medianMs float64) (by float64, n int) {
+	ns := fromNs
+	next, _ := slices.BinarySearch(at, int64(ns)+leadNs)
+	for _, ms := range steps {
 		ns += ms * 1e6
 		in := false
-		for ; next < len(at) && float64(at[next]+shiftNs) < ns; next++ {
+		for ; next < len(at) && float64(at[next]-leadNs) < ns; next++ {
 			in = true
 		}
 		if in {
-			by += ms/medianMs - 1
+			by += ms - medianMs
 			n++
 		}
 	}
@@ -147,16 +155,16 @@ func (a *Analysis) checkWatching() Check {
 			t.seen++
 		}
 	}
-	return t.check("reading power", fmt.Sprintf("reading power costs less than %g %% of the decode time, by the steps in which it was read", watchingPct), "backends that tell it",
+	return t.check("reading power", fmt.Sprintf("the decode steps in which power was read are longer by less than %g %% of all decode time", watchingPct), "backends that tell it",
 		"no backend has steps short enough and readings enough to tell it")
 }
 
 func watchingTable() definition {
 	return definition{
-		name: studies + "watching", section: "5.7", title: "What reading power cost", needs: "rows with short decode steps during which power was read",
+		name: studies + "watching", section: "5.7", title: "What reading power cost the steps in which it was", needs: "rows with decode steps shorter than a quarter of the time between two readings of the device's power",
 		columns: []Column{
 			col("backend", "backend", ""), col("device", "device", ""), col("rows", "rows", ""), col("steps", "steps", ""), col("read", "power read in", "steps"),
-			col("cost_pct", "cost", "%"), plusMinus("cost_ci_pct", "%"),
+			col("cost_pct", "longer by", "% of decode"), plusMinus("cost_ci_pct", "%"),
 		},
 		fill: func(a *Analysis, t *Table) error {
 			for _, c := range a.Watching {
@@ -164,6 +172,6 @@ func watchingTable() definition {
 			}
 			return nil
 		},
-		notes: []string{"Cost: by how much the steps in which power was read exceed the median of their row, less the same at times between two readings, over all decode time. A step that something else holds up is longer, so power is more likely read in it; that is taken off so. What outlasts a step is not in it: bench overhead tells that by rows without any reading."},
+		notes: []string{"Longer by: how much the steps in which power was read exceed the median of their row, less the same of steps at times a quarter of an interval before each reading, over all decode time. A step that something else holds up is longer, so power is more likely read in it; that is taken off so. What a reading does after its step has ended, or all the time, is not in it: bench overhead tells that by rows without any reading. On the CPU only readings of its own power are looked at."},
 	}
 }

@@ -61,22 +61,22 @@ func TestWatchingCost(t *testing.T) {
 		for seed := range uint64(runs) {
 			rows, reads := watched(seed, 60, slower)
 			got := analyzed(t, rows, Options{PowerReads: reads}).Watching
-			if len(got) != 1 || got[0].Rows != 60 || got[0].Steps != 60*256 {
+			if len(got) != 1 || got[0].Rows != 60 || got[0].Steps != 60*254 {
 				t.Fatalf("%+v", got)
 			}
 			c := got[0]
 			// The part of all steps in which power was read, and slower for it.
 			total := 0.0
 			for _, r := range rows {
-				total += *r.DecodeMs / 1.01
+				total += *r.DecodeMs
 			}
-			want := 100 * slower * float64(c.Read) / total
+			want := 100 * slower * 1.01 * float64(c.Read) / total
 			if math.Abs(c.Pct-want) <= c.Half*1.05 {
 				held++
 			}
 			by := 0.0
 			for i := range rows {
-				x, _ := heldUp(&rows[i], reads.AtNs["gpu"], 0, 1.01)
+				x, _ := heldUp(rows[i].StepMs, float64(rows[i].StartNs)+*rows[i].PrefillMs*1e6, reads.AtNs["gpu"], 0, 1.01)
 				by += x
 			}
 			naive += 100 * by / total / runs

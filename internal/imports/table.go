@@ -40,7 +40,7 @@ var Columns = []Column{
 	{"engine_version", false, "version of the program"},
 	{"origin", false, "name of the program, which tables show beside the backend; default csv"},
 	{"threads", false, "CPU threads"},
-	{"token_hash", false, "any hash of the tokens sampled, by which rows of a cell are held to have done the same work"},
+	{"token_hash", false, "any hash of the tokens sampled, for cells whose rows all have one prompt and sample greedily: other tokens count as a fault"},
 	{"load_ms", false, "to load the model"},
 	{"gpu_temp_c", false, "temperature of the GPU"},
 	{"prefill_power_w", false, "mean power of the device during prefill"},

@@ -29,7 +29,7 @@ const (
 	// mostDriftPct is how far the energy of a token in the second half may be
 	// from the first's, beyond the error of that.
 	mostDriftPct = 3.0
-	// steadyClock is by how much the clock may change between the halves when
+	// steadyClock is by how much a clock may change between the halves when
 	// that is not for the GPU's own reasons.
 	steadyClock = 0.01
 )
@@ -140,7 +140,7 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 	if drift, half, ok := all.drift(w, seen.period(), counted && !stuck); ok {
 		w.DriftPct, w.DriftHalfPct = &drift, &half
 		if math.Abs(drift)-half > mostDriftPct {
-			if unevenPace(w, seen.samples, drift) {
+			if unevenPace(w, seen.samples, drift, half) {
 				w.Notes = append(w.Notes, record.UnevenPace)
 			} else {
 				against(w, record.ThermalDrift)
@@ -160,17 +160,21 @@ func judge(w *record.WindowRecord, seen report, pid int) {
 // unevenPace reports whether the energy of a token changed because something held
 // the work up on its way to the GPU, not the GPU. It is power over pace: a GPU
 // that gets hot draws more at the same pace or, at its limit, lowers its clock;
-// one that waits draws less, but not as much less as the work is slower. Without a
-// clock the two cannot be told apart.
-func unevenPace(w *record.WindowRecord, samples []Sample, driftPct float64) bool {
-	clock := func(s *Sample) *float64 { return s.SMMHz }
-	first, second := mean(lasting(samples, w.OpenNs, w.MidNs), clock), mean(lasting(samples, w.MidNs, w.EndNs), clock)
-	if first == nil || second == nil || math.Abs(*second / *first - 1) > steadyClock {
-		return false
+// one that waits draws less, but not as much less as the work is slower, and never
+// more. Without clocks the two cannot be told apart.
+func unevenPace(w *record.WindowRecord, samples []Sample, driftPct, halfPct float64) bool {
+	for _, clock := range []func(*Sample) *float64{
+		func(s *Sample) *float64 { return s.SMMHz }, func(s *Sample) *float64 { return s.MemMHz },
+	} {
+		first, second := mean(lasting(samples, w.OpenNs, w.MidNs), clock), mean(lasting(samples, w.MidNs, w.EndNs), clock)
+		if first == nil || second == nil || math.Abs(*second / *first - 1) > steadyClock {
+			return false
+		}
 	}
 	pace := math.Log(w.TokPerSHalves[1] / w.TokPerSHalves[0])
 	power := math.Log1p(driftPct/100) + pace
-	return math.Abs(pace) > math.Abs(power)
+	alike := power*math.Copysign(1, pace) > -halfPct/100
+	return alike && math.Abs(pace) > math.Abs(power)
 }
 
 // allowedRates returns the lowest and the highest rate that rows before and after

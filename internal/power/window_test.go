@@ -22,7 +22,7 @@ func seenBy(l load, change ...func(*Sample)) report {
 			s.EnergyJ = nil
 		}
 		if i%closeEvery == 0 {
-			s.slow, s.TempC, s.SMMHz, s.procs = true, ptr(40+float64(s.TimeNs)/1e9), ptr(1980.0), []process{{42, ptr(1e3)}}
+			s.slow, s.TempC, s.SMMHz, s.MemMHz, s.procs = true, ptr(40+float64(s.TimeNs)/1e9), ptr(1980.0), ptr(2619.0), []process{{42, ptr(1e3)}}
 		}
 		for _, f := range change {
 			f(s)
@@ -133,6 +133,8 @@ func TestJudge(t *testing.T) {
 		{"as much power for less work at a lower clock", steady(between(2.5, 9, func(s *Sample) { s.SMMHz = ptr(1850.0) })), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
 		{"as much power for less work without a clock", steady(func(s *Sample) { s.SMMHz = nil }), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
 		{"less power at a pace that is lower still", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 240} }, nil},
+		{"more power for less work", seenBy(drifting), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 210} }, []record.Reason{record.ThermalDrift}},
+		{"less work at a lower clock of the memory", steady(between(2.5, 9, func(s *Sample) { s.MemMHz = ptr(2000.0) })), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 280} }, []record.Reason{record.ThermalDrift}},
 		{"less power at nearly the same pace", seenBy(falling), func(w *record.WindowRecord) { w.TokPerSHalves = [2]float64{300, 291} }, []record.Reason{record.ThermalDrift}},
 		{"a change that the counter tells", seenBy(jumping), nil, []record.Reason{record.ThermalDrift}},
 		{"a change that the scatter of the sensor can make", seenBy(jumping, noCounter), nil, nil},

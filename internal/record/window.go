@@ -37,7 +37,8 @@ const UnevenPace Reason = "uneven_pace"
 
 // WindowRecord is the energy of one phase of one cell, repeated for seconds.
 // Windows are measured after the timed repetitions of the cell, in the same
-// process; several of one phase have windows of the other phase between them.
+// process; several of one phase have windows of the other phase between them, but for those
+// that are measured again.
 // Absent means not measured.
 type WindowRecord struct {
 	Schema    int       `json:"schema"`

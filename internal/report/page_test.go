@@ -216,7 +216,7 @@ func TestRunsThatLackThings(t *testing.T) {
 				r.TokenHash = fmt.Sprint(r.Launch, r.Rep)
 			}
 		}), Options{PricingPath: pricingPath},
-			[]string{"**Do not rely on** " + first.Model + " on " + first.Backend + ":", "other tokens each time"}, nil},
+			[]string{"**Do not rely on** " + first.Model + " on " + first.Backend + ":", "other tokens in "}, nil},
 		{"no price", gpu, Options{},
 			[]string{"needs a price: --rate"}, []string{"cheapest of", "$0"}},
 		{"free", gpu, Options{RateUSDPerHour: ptr(0)}, []string{"$0"}, nil},

@@ -50,7 +50,7 @@ func caveats(r *analyze.Ranking) string {
 	}
 	var wrong, close, unknown []*analyze.Config
 	for _, e := range r.Entries {
-		if !e.RepeatsTokens() {
+		if odd, _ := e.OddTokens(); odd > 0 {
 			wrong = append(wrong, e.Config)
 		}
 	}
@@ -69,7 +69,7 @@ func caveats(r *analyze.Ranking) string {
 		out = append(out, fmt.Sprintf("Too few repetitions to tell whether the order holds: %s.", configNames(unknown)))
 	}
 	if len(wrong) > 0 {
-		out = append(out, fmt.Sprintf("**Do not rely on** %s: with these the engine did not sample the same tokens from the same prompt twice, so what was timed may be a wrong computation.", configNames(wrong)))
+		out = append(out, fmt.Sprintf("**Do not rely on** %s: with these the engine did not always sample the same tokens from the same prompt, so what was timed may be a wrong computation.", configNames(wrong)))
 	}
 	return strings.Join(out, " ")
 }
