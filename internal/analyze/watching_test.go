@@ -15,7 +15,7 @@ import (
 func watched(seed uint64, rows int, slowerByRead float64) ([]record.Record, PowerReads) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var at []int64
-	for ns := int64(1e9); ns < int64(float64(rows)*0.4e9)+2e9; ns += 20e6 + int64(r.IntN(400_000)) {
+	for ns := int64(1e9); ns < int64(float64(rows)*0.8e9)+2e9; ns += 20e6 + int64(r.IntN(400_000)) {
 		at = append(at, ns)
 	}
 	var out []record.Record
@@ -55,7 +55,7 @@ func watched(seed uint64, rows int, slowerByRead float64) ([]record.Record, Powe
 // What reads cost is found beside stalls that have nothing to do with them, and
 // the interval holds it as often as it says.
 func TestWatchingCost(t *testing.T) {
-	for _, slower := range []float64{0, 0.2} {
+	for _, slower := range []float64{0, 0.2, 6} {
 		const runs = 60
 		held, naive := 0, 0.0
 		for seed := range uint64(runs) {
