@@ -80,8 +80,8 @@ func (x *Windows) describe() {
 		if len(why) > 0 {
 			continue
 		}
-		for _, note := range r.Notes {
-			notes[string(note)]++
+		for _, note := range record.Names(r.Notes) {
+			notes[note]++
 		}
 		joules, rates = append(joules, *r.JPerToken), append(rates, r.TokPerS)
 		methods.add(r.Method)
@@ -107,10 +107,7 @@ func (x *Windows) describe() {
 
 // invalid returns why a window does not count; nothing when it does.
 func invalid(r *record.WindowRecord) []string {
-	var why []string
-	for _, reason := range r.Reasons {
-		why = append(why, string(reason))
-	}
+	why := record.Names(r.Reasons)
 	switch {
 	case r.Error != nil:
 		why = append(why, "error")

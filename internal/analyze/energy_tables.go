@@ -65,7 +65,7 @@ func energyTables() []definition {
 				col("valid", "valid", ""), blank("reasons", "why not"), blank("notes", "note"), syntheticWeights()),
 			fill: fillWindows,
 			notes: []string{"Rate against rows: of the repetitions that evaluate as many tokens as the timed rows, over the median rate of those, less 1; beside it the same over the geometric mean of rows timed right before and after the window. Those are what counts, for the speed of a host changes within seconds: they allow any rate from 2 % below to 2 % above the medians of the rows before and of those after, and what these scatter beyond that. A window of another rate did other work and does not count; where the rows allow much, little is said. Where no rows were timed around it, the rows of the cell were what counted.",
-				"Drift: how much more energy a token took in the second half of the window than in the first, and half of the 95 % interval of that, from when the counter can have stepped or from the scatter of the sensor. Heat drifts: beyond 3 % and the half, the window does not count. So does a host that gets slower, for a device at rest draws power too; where the clock stayed and the pace changed more than the power, that was it, and the window counts with the note uneven_pace: the timed rows were held up likewise, and how much it matters is in the scatter of several windows."},
+				"Drift: how much more energy a token took in the second half of the window than in the first, and half of the 95 % interval of that, from when the counter can have stepped or from the scatter of the sensor. Heat drifts: beyond 3 % and the half, the window does not count. So does a host that gets slower, for a device at rest draws power too; where the clocks stayed, the pace changed more than the power and this did not move against it, that was it, and the window counts with the note uneven_pace: the timed rows were held up likewise, and how much it matters is in the scatter of several windows."},
 		},
 		{
 			name: studies + "idle_power", title: "What the devices draw with nothing to do", needs: "idle power, measured before the rows",
@@ -202,19 +202,11 @@ func fillWindows(a *Analysis, t *Table) error {
 				t.Add(append(groupCells(g.Key), p.name, r.Launch, r.Window, float64(r.EndNs-r.OpenNs)/1e9, r.Reps, r.Tokens, r.TokPerS,
 					r.TokPerSRows, lessOne(r.TokPerSLike, r.TokPerSRows), around(r), lessOne(r.TokPerSLike, around(r)), positive(r.TokPerSAllowed[0]), positive(r.TokPerSAllowed[1]), r.Source, r.SensorPeriodMs, r.NSamples,
 					r.CounterW, r.IntegralW, consistencyPct(r), r.JPerToken, r.Method, r.DriftPct, r.DriftHalfPct,
-					r.TempStartC, r.TempEndC, r.SMMHz, strings.Join(r.Throttle, ", "), len(why) == 0, strings.Join(why, ", "), joined(r.Notes), r.Synthetic)...)
+					r.TempStartC, r.TempEndC, r.SMMHz, strings.Join(r.Throttle, ", "), len(why) == 0, strings.Join(why, ", "), strings.Join(record.Names(r.Notes), ", "), r.Synthetic)...)
 			}
 		}
 	}
 	return nil
-}
-
-func joined(reasons []record.Reason) string {
-	var out []string
-	for _, r := range reasons {
-		out = append(out, string(r))
-	}
-	return strings.Join(out, ", ")
 }
 
 // around returns the geometric mean of the rates of the rows timed around a

@@ -150,7 +150,7 @@ func (a *Analysis) checkWatching() Check {
 		switch {
 		case c.Pct-c.Half > watchingPct:
 			t.seen++
-			t.find(Warn, c.Backend+": "+fmt.Sprintf("%.2f %%", c.Pct))
+			t.find(Warn, fmt.Sprintf("%s: %.2f %%", c.Backend, c.Pct))
 		case c.Pct+c.Half < watchingPct:
 			t.seen++
 		}

@@ -146,11 +146,7 @@ func speed(r *record.Record) string {
 // energy says what a window measured, or why it does not count.
 func energy(w *record.WindowRecord) string {
 	if !w.Valid {
-		var why []string
-		for _, r := range w.Reasons {
-			why = append(why, string(r))
-		}
-		return "not valid: " + strings.Join(why, ", ")
+		return "not valid: " + strings.Join(record.Names(w.Reasons), ", ")
 	}
 	if w.JPerToken == nil {
 		return "valid"

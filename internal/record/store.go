@@ -59,8 +59,8 @@ func CreateAfter(dir string, setUp func() error) (*Store, error) {
 
 // Open continues the run in dir. It fails with a *LockedError when another
 // process writes there, and with an error that wraps fs.ErrNotExist, or
-// ErrPacked, when dir holds no rows. What a killed run left half written at the end of a file is
-// moved to one that ends in .torn and told in Warnings.
+// ErrPacked, when dir holds no rows. What a killed run left half written at the
+// end of a file is moved to one that ends in .torn and told in Warnings.
 func Open(dir string) (*Store, error) {
 	path := filepath.Join(dir, File)
 	if _, err := os.Stat(path); err != nil {

@@ -29,17 +29,26 @@ const (
 	NoSource       Reason = "no_source"       // nothing told power or energy
 )
 
+// Names returns reasons as text, nil for none.
+func Names(reasons []Reason) []string {
+	var out []string
+	for _, r := range reasons {
+		out = append(out, string(r))
+	}
+	return out
+}
+
 // UnevenPace is a note on a window: the energy of a token changed by more than 3 %
-// from the first half to the second, the pace by more than the power did, and the
-// clock of the GPU did not. Its host was held up, as it is in timed rows, so that
-// the window counts; how much that matters is in the scatter of several.
+// from the first half to the second, the pace by more than the power, which did not
+// move against it, and the clocks of the GPU did not change. Its host was held up,
+// as it is in timed rows, so that the window counts; how much that matters is in
+// the scatter of several.
 const UnevenPace Reason = "uneven_pace"
 
 // WindowRecord is the energy of one phase of one cell, repeated for seconds.
 // Windows are measured after the timed repetitions of the cell, in the same
-// process; several of one phase have windows of the other phase between them, but for those
-// that are measured again.
-// Absent means not measured.
+// process; several of one phase have windows of the other phase between them, but
+// for those that are measured again. Absent means not measured.
 type WindowRecord struct {
 	Schema    int       `json:"schema"`
 	Timestamp time.Time `json:"timestamp"` // UTC, when the window was started
