@@ -175,23 +175,24 @@ echo '{"build_commit": "abc", "build_number": 7, "cpu_info": "C", "gpu_info": "N
 `)
 	script := func(args ...string) (string, int) {
 		return run(t, nil, filepath.Join(root, "scripts", "peers", "llama_bench.sh"), append([]string{
-			"--models", "m", "--scenarios", "short=8+4", "--llama-bench", peer, "--gpu", "--ours", "plain", "--ours", "tuned,SWITCH=on", "--out", out}, args...)...)
+			"--models", "m", "--scenarios", "short=8+4", "--llama-bench", peer, "--gpu", "--ours", "plain", "--ours", "tuned,SWITCH=on,--argmax=host", "--out", out}, args...)...)
 	}
 	if text, code := script("--rounds", "1"); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, text)
 	}
-	ours := func(env string) string {
-		return "ours " + env + " probe --model " + model + " --device cuda --prompt 8 --gen 4 --warmup 2 --reps 1 --json\n"
+	ours := func(env, flags string) string {
+		return "ours " + env + " probe --model " + model + " --device cuda --prompt 8 --gen 4 --warmup 2 --reps 1 --json" + flags + "\n"
 	}
+	plain, tuned := ours("", ""), ours("on", " --argmax=host")
 	theirs := "peer graphs-off=1 -m " + model + " -ngl 99 -p 8 -n 0 -r 2 -o jsonl\n" +
 		"peer graphs-off= -m " + model + " -ngl 99 -p 0 -n 4 -d 8 -r 1 -o jsonl\n"
-	wantFile(t, log, ours("")+ours("on")+theirs)
+	wantFile(t, log, plain+tuned+theirs)
 	// A call with another round measures that one, and another is first in it.
 	write("log", "")
 	if text, code := script("--rounds", "2", "--threads", "3"); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, text)
 	}
-	wantFile(t, log, strings.NewReplacer("cuda --", "cuda --threads 3 --", "99 -", "99 -t 3 -").Replace(ours("on")+theirs+ours("")))
+	wantFile(t, log, strings.NewReplacer("cuda --", "cuda --threads 3 --", "99 -", "99 -t 3 -").Replace(tuned+theirs+plain))
 	want := []string{
 		"m plain bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
 		"m tuned bench probe short 0 8 4 4.5 10 true NVIDIA X, 2nd gpu phasebench 1 t1",
@@ -220,7 +221,7 @@ echo '{"build_commit": "abc", "build_number": 7, "cpu_info": "C", "gpu_info": "N
 		want string
 	}{
 		{[]string{"--scenarios", "short"}, 2, "--scenarios needs NAME=PROMPT+GEN"},
-		{[]string{"--ours", "x,y"}, 2, "--ours needs NAME[,K=V...]"},
+		{[]string{"--ours", "x,y"}, 2, "--ours needs NAME[,K=V or --FLAG=VALUE...]"},
 		{[]string{"--rounds", "0"}, 2, "--rounds needs a number"},
 		{[]string{"--out"}, 2, "--out needs a value"},
 		{[]string{"--models", "n", "--models-dir", "nowhere"}, 1, "no model file nowhere/n-f16.gguf"},

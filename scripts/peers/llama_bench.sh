@@ -27,9 +27,10 @@ that follow one another, but never those of real use, with decode between them.
   --models-dir DIR    take DIR/MODEL-f16.gguf instead
   --scenarios LIST    as NAME=PROMPT+GEN,
                       default medium_prompt=256+128,decode_heavy=64+512
-  --ours NAME[,K=V]   a backend of ours: its name in the rows and its environment;
-                      may be repeated (default: llamacpp-cpu, with --gpu
-                      llamacpp-gpu-graphs and llamacpp-gpu-tuned,GGML_CUDA_GRAPH_OPT=1)
+  --ours NAME[,WITH]  a backend of ours: its name in the rows, and K=V of its
+                      environment or --FLAG=VALUE of \`bench probe\`, as many as
+                      needed; may be repeated (default: llamacpp-cpu, with --gpu
+                      llamacpp-gpu-graphs and llamacpp-gpu-tuned,--argmax=graph-split)
   --rounds N          default 5
   --first N           launch number of the first round, default 0
   --threads N         of all (default: what each takes by itself)
@@ -55,7 +56,7 @@ while [ $# -gt 0 ]; do
                 --models) models=$2 ;;
                 --models-dir) dir=$2 ;;
                 --scenarios) [[ $2 =~ ^[a-z_]+=[1-9][0-9]*\+[1-9][0-9]*(,[a-z_]+=[1-9][0-9]*\+[1-9][0-9]*)*$ ]] || misuse "--scenarios needs NAME=PROMPT+GEN, not $2"; scenarios=$2 ;;
-                --ours) [[ $2 =~ ^[a-z0-9.-]+(,[A-Za-z_]+=[^,]*)*$ ]] || misuse "--ours needs NAME[,K=V...], not $2"; ours+=("$2") ;;
+                --ours) [[ $2 =~ ^[a-z0-9.-]+(,([A-Za-z_]+|--[a-z-]+)=[^,]*)*$ ]] || misuse "--ours needs NAME[,K=V or --FLAG=VALUE...], not $2"; ours+=("$2") ;;
                 --rounds) count "$1" "$2" 1; rounds=$2 ;;
                 --first) [[ $2 =~ ^[0-9]+$ ]] || misuse "$1 needs a number, not $2"; first=$2 ;;
                 --threads) count "$1" "$2" 1; threads=$2 ;;
@@ -76,7 +77,7 @@ prepare llama-bench llama-bench
 kind=$device
 if [ "$gpu" = 1 ]; then
     kind=gpu
-    [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-gpu-graphs "llamacpp-gpu-tuned,GGML_CUDA_GRAPH_OPT=1")
+    [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-gpu-graphs llamacpp-gpu-tuned,--argmax=graph-split)
 else
     [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-cpu)
 fi
@@ -88,8 +89,11 @@ field() { tr -d '\n' <"$answer" | sed -nE "s/.*\"$1\": *(\"([^\"]*)\"|([^\",}]*)
 # tokens, a hash of those it sampled if it did.
 # SIDE is "peer" or one of ours.
 measure() {
-    local environment
-    IFS=, read -ra environment <<<"$1"
+    local with one environment=() flags=()
+    IFS=, read -ra with <<<"$1"
+    for one in "${with[@]:1}"; do
+        case $one in --*) flags+=("$one") ;; *) environment+=("$one") ;; esac
+    done
     if [ "$1" = peer ]; then
         GGML_CUDA_DISABLE_GRAPHS=1 "$peer" -m "$2" -ngl "$layers" "${peer_threads[@]}" -p "$3" -n 0 -r 2 -o jsonl >"$answer" 2>"$errors" || return
         prefill=$(array samples_ns | tail -n 1 | awk '{ printf "%.6f", $1 / 1e6 }')
@@ -97,8 +101,8 @@ measure() {
         decode=$(array samples_ns | awk '{ printf "%.6f", $1 / 1e6 }')
         tokens='' hardware=$(field "${kind}_info") version="llama.cpp b$(field build_number) $(field build_commit)"
     else
-        env "${environment[@]:1}" "$bench" probe --model "$2" --device "$device" "${own_threads[@]}" \
-            --prompt "$3" --gen "$4" --warmup 2 --reps 1 --json >"$answer" 2>"$errors" || return
+        env "${environment[@]}" "$bench" probe --model "$2" --device "$device" "${own_threads[@]}" \
+            --prompt "$3" --gen "$4" --warmup 2 --reps 1 --json "${flags[@]}" >"$answer" 2>"$errors" || return
         prefill=$(array prefill_ms) decode=$(array decode_ms) tokens=$(array token_hashes | tr -d '"')
         hardware=$(field device) version=$("$bench" --version)
     fi
