@@ -102,8 +102,8 @@ func TestH200StudyMatrix(t *testing.T) {
 		if c.Skip != "" || c.Backend.Device != "cuda" || rate[c.Model.Name] == 0 {
 			t.Errorf("%s is not measured on a GPU", c.ID)
 		}
-		if tuned := c.Backend.Env["GGML_CUDA_GRAPH_OPT"] == "1"; tuned != (c.Backend.Name == "llamacpp-gpu-tuned") || *c.Backend.Graphs == (c.Backend.Name == "llamacpp-gpu") {
-			t.Errorf("%s: graphs %v, environment %v", c.ID, c.Backend.Graphs, c.Backend.Env)
+		if tuned := c.Backend.Argmax == "graph-split"; tuned != (c.Backend.Name == "llamacpp-gpu-tuned") || *c.Backend.Graphs == (c.Backend.Name == "llamacpp-gpu") {
+			t.Errorf("%s: graphs %v, argmax %q", c.ID, *c.Backend.Graphs, c.Backend.Argmax)
 		}
 		prompt, gen := float64(c.Scenario.PromptTokens), float64(c.Scenario.GenTokens)
 		row := prompt/6000 + gen/rate[c.Model.Name]
