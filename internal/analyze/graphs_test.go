@@ -80,7 +80,7 @@ func TestGraphsOnAnH200(t *testing.T) {
 		t.Errorf("capture steps %+v", s)
 	}
 	for _, c := range a.Checks {
-		if c.Name == "tokens with graphs" && c.Outcome != Pass {
+		if c.Name == "tokens across backends" && c.Outcome != Pass {
 			t.Errorf("%+v", c)
 		}
 	}

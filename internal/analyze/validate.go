@@ -105,7 +105,7 @@ func (a *Analysis) validate() []Check {
 		a.checkDegraded(),
 		a.checkWarmup(),
 		a.checkTokens(),
-		a.checkGraphTokens(),
+		a.checkBackendTokens(),
 		a.checkOutliers(),
 		a.checkPowerSamples(),
 		a.checkWatching(),
@@ -326,23 +326,34 @@ func (g *Group) oddTokens() (odd, of int) {
 	return odd, of
 }
 
-// checkGraphTokens: graphs change how kernels are started, not what they
-// compute; a difference is a near tie in the logits, or worse.
-func (a *Analysis) checkGraphTokens() Check {
+// checkBackendTokens: the settings of a backend change how a device computes, not
+// what; a difference is a near tie in the logits, or worse. What computes
+// something wrong, but the same each time, shows in nothing else.
+func (a *Analysis) checkBackendTokens() Check {
+	type work struct {
+		Key
+		device, prompt string
+	}
 	var t tally
-	for _, p := range a.Graphs {
-		for _, x := range p.Without.Groups {
-			y := p.With.group(x.Scenario)
-			if y == nil || x.Rows[0].TokenHash == "" || y.Rows[0].TokenHash == "" || x.Rows[0].PromptHash != y.Rows[0].PromptHash {
-				continue
-			}
-			t.seen++
-			if x.Rows[0].TokenHash != y.Rows[0].TokenHash {
-				t.find(Warn, y.Key.String())
-			}
+	first := map[work]*Group{}
+	for _, g := range a.Groups {
+		r := g.Rows[0]
+		if r.TokenHash == "" || r.PromptHash == "" {
+			continue
+		}
+		w := work{g.Key, r.Device, r.PromptHash}
+		w.Backend = ""
+		x := first[w]
+		if x == nil {
+			first[w] = g
+			continue
+		}
+		t.seen++
+		if x.Rows[0].TokenHash != r.TokenHash {
+			t.find(Warn, fmt.Sprintf("%s: other than %s", g.Key, x.Backend))
 		}
 	}
-	return t.check("tokens with graphs", "CUDA graphs sample the tokens that no graphs do", "cells", "no pair of backends differs in CUDA graphs only")
+	return t.check("tokens across backends", "a model samples the same tokens on one device whatever the backend (where not: near ties in the logits, or a wrong result, which bench logits of both would tell apart)", "cells", "no cell was measured on two backends of a device")
 }
 
 func (a *Analysis) checkOutliers() Check {

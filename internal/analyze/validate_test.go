@@ -65,6 +65,15 @@ func TestChecks(t *testing.T) {
 			r.PhasePower = &record.PhasePower{Prefill: s, Decode: s, SensorPeriodMs: ptr(1.0)}
 		})
 	}
+	// Two backends of a device, each of which samples the same tokens every time.
+	two := func(tokens, prompt, device string) []record.Record {
+		backend := func(name, tokens, prompt, device string) []record.Record {
+			return all(func(r *record.Record) {
+				r.Backend, r.CellID, r.TokenHash, r.PromptHash, r.Device = name, name, tokens, prompt, device
+			})
+		}
+		return append(backend("x", "t", "p", "d"), backend("y", tokens, prompt, device)...)
+	}
 	for _, c := range []struct {
 		check string
 		rows  []record.Record
@@ -106,6 +115,11 @@ func TestChecks(t *testing.T) {
 		{"tokens", all(func(r *record.Record) { r.TokenHash = "x" }), Pass},
 		{"tokens", repeated(5, func(rep int, r *record.Record) { r.TokenHash = fmt.Sprint(rep) }), Fail},
 		{"tokens", repeated(5, func(rep int, r *record.Record) { r.TokenHash, r.PromptHash = fmt.Sprint(rep), fmt.Sprint(rep) }), Untested},
+		{"tokens across backends", two("t", "p", "d"), Pass},
+		{"tokens across backends", two("other", "p", "d"), Warn},
+		{"tokens across backends", two("other", "q", "d"), Untested},
+		{"tokens across backends", two("other", "p", "e"), Untested},
+		{"tokens across backends", two("other", "", "d"), Untested},
 		{"outliers", sound, Pass},
 		{"outliers", one(func(r *record.Record) { r.DecodeMs = ptr(5000.0) }), Warn},
 		{"outliers", repeated(3, nil), Untested},

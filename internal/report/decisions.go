@@ -85,7 +85,7 @@ func (w *author) failures() *analyze.Table {
 	t.Add("the worker dies", "error rows with a signal or exit code", w.reasons(failed("signal"), failed("exit")), "read the last lines of its standard error in the row; --resume runs the cell again")
 	t.Add("a row hangs", "error rows after a time-out", w.reasons(failed("timeout")), "smaller cells, so that a row ends within 20 times what was expected of it; worker.log has what the engine said")
 	t.Add("the engine refuses the work", "error rows with its message", w.reasons(failed("engine"), failed("input")), "what the message says")
-	t.Add("the engine computes something wrong", "other tokens from the same prompt each time", w.outcomes("tokens", "tokens with graphs"), "leave out the settings of the engine that are not its defaults; scripts/settings.sh says which changes the tokens")
+	t.Add("the engine computes something wrong", "other tokens from the same prompt, from one repetition or one backend to the next", w.outcomes("tokens", "tokens across backends"), "leave out the settings of the engine that are not its defaults; scripts/settings.sh says which changes the tokens")
 	t.Add("clocks are held back", "rows get slower, throttle reasons, heat", w.outcomes("throttling", "temperature", "degradation"), "better cooling, a fixed clock, pauses between rows")
 	t.Add("the first request is slow", "high first latency of a process", cmp.Or(w.firstRequest(), "not measured: it takes warm-up rows"), "warm up before taking requests")
 	t.Add("single steps stall", "spikes in the time between tokens", w.stalls(), "expect the first two steps after a prompt to take longer; look at the step latencies for others")
