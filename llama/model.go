@@ -94,6 +94,7 @@ func modelInfo(i *C.pb_model_info) ModelInfo {
 		ReadBytes:    int64(i.read_bytes),
 		BodyParams:   int64(i.body_params),
 		HeadParams:   int64(i.head_params),
+		CostUnknown:  C.GoString(&i.cost_unknown[0]),
 		KVIrregular:  C.GoString(&i.kv_irregular[0]),
 	}
 }

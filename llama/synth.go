@@ -288,5 +288,5 @@ func setMetadata(g *C.pb_gguf, m metadata) {
 func addTensor(g *C.pb_gguf, t tensor) {
 	name := C.CString(t.name)
 	defer C.free(unsafe.Pointer(name))
-	C.pb_gguf_add_tensor(g, name, C.int64_t(t.columns), C.int64_t(t.rows), C.bool(t.f16))
+	C.pb_gguf_add_tensor(g, name, C.int64_t(t.columns), C.int64_t(t.rows), C.int64_t(t.experts), C.bool(t.f16))
 }

@@ -69,6 +69,8 @@ func SynthArchs() []SynthArch {
 			family: phi2, vocab: 51200, ctx: 4096, embd: 160, ff: 640, heads: 2, kvHeads: 2, headDim: 80}},
 		{"tiny-llama-3b", "llama-3.2-3b for tests, with all its heads", 2, shape{
 			family: llama3, vocab: 128256, ctx: 131072, embd: 128, ff: 256, heads: 24, kvHeads: 8, headDim: 128}},
+		{"tiny-moe", "a Llama with 8 experts, of which a token uses 2, for tests", 2, shape{
+			family: llama3, vocab: 128256, ctx: 131072, embd: 128, ff: 256, heads: 4, kvHeads: 2, headDim: 64, experts: 8, expertsUsed: 2}},
 	}
 }
 
@@ -170,6 +172,8 @@ type shape struct {
 
 	vocab, ctx, embd, ff, heads, kvHeads, headDim int64
 
+	experts, expertsUsed int64 // feed-forward parts, of which a token uses some; 0 for a single one
+
 	// initStd is the standard deviation of the matrices: initializer_range of
 	// the published configuration, 0.02 in all five. 0 stands for
 	// 1/sqrt(columns), which keeps the activations of a narrow model as large
@@ -182,12 +186,13 @@ type shape struct {
 type tensor struct {
 	name          string
 	columns, rows int64 // rows is 0 for a vector
+	experts       int64 // matrices of one tensor; 0 for one that is no stack
 	f16           bool  // else F32
 	mean, std     float64
 	values        []float32
 }
 
-func (t tensor) elements() int64 { return t.columns * max(t.rows, 1) }
+func (t tensor) elements() int64 { return t.columns * max(t.rows, 1) * max(t.experts, 1) }
 
 func (t tensor) bytes() int64 {
 	if t.f16 {
@@ -223,11 +228,12 @@ func (s shape) tensors(layers int) []tensor {
 		list = append(list, tensor{name: name + ".weight", columns: columns, rows: rows, f16: true, std: std})
 		return &list[len(list)-1]
 	}
-	residual := func(name string, columns int64) {
+	residual := func(name string, columns int64) *tensor {
 		t := matrix(name, columns, s.embd, s.bias)
 		if s.scaledResidual {
 			t.std /= math.Sqrt(2 * float64(layers))
 		}
+		return t
 	}
 
 	matrix("token_embd", s.embd, s.vocab, false)
@@ -253,11 +259,16 @@ func (s shape) tensors(layers int) []tensor {
 		if !s.parallel {
 			norm(block+"ffn_norm", 1, vectorStd)
 		}
-		if s.gated {
-			matrix(block+"ffn_gate", s.embd, s.ff, s.bias)
+		suffix := ""
+		if s.experts > 0 {
+			suffix = "_exps"
+			matrix(block+"ffn_gate_inp", s.embd, s.experts, false).f16 = false
 		}
-		matrix(block+"ffn_up", s.embd, s.ff, s.bias)
-		residual(block+"ffn_down", s.ff)
+		if s.gated {
+			matrix(block+"ffn_gate"+suffix, s.embd, s.ff, s.bias).experts = s.experts
+		}
+		matrix(block+"ffn_up"+suffix, s.embd, s.ff, s.bias).experts = s.experts
+		residual(block+"ffn_down"+suffix, s.ff).experts = s.experts
 	}
 	// Around 1, as a trained one is, it would let the embedding of the last
 	// token through to the matrix tied to it, and every token would predict
@@ -331,6 +342,9 @@ func (a SynthArch) metadata(layers int, seed int64) []metadata {
 		arch("attention.key_length", uint32(a.headDim)),
 		arch("attention.value_length", uint32(a.headDim)),
 		arch("attention."+a.epsKey, a.eps),
+	}
+	if a.experts > 0 {
+		list = append(list, arch("expert_count", uint32(a.experts)), arch("expert_used_count", uint32(a.expertsUsed)))
 	}
 	if a.ropeBase != 0 {
 		dims := a.ropeDims

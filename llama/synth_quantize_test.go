@@ -109,15 +109,17 @@ func TestIrregularCaches(t *testing.T) {
 		f32(matrix("ssm_a", 16, 128), -1), vector("ssm_d", 128), matrix("ssm_out.weight", 128, 64),
 	}, metadata{"feed_forward_length", uint32(0)}, metadata{"attention.head_count", uint32(0)}, metadata{"ssm.conv_kernel", uint32(4)},
 		metadata{"ssm.inner_size", uint32(128)}, metadata{"ssm.state_size", uint32(16)}, metadata{"ssm.time_step_rank", uint32(4)})
-	for want, m := range map[string]*Model{
-		"sliding-window attention": sliding, "recurrent state in place of a cache": recurrent, "": tinyModel(t, "tiny-llama"),
+	experts := tinyModel(t, "tiny-moe")
+	for m, want := range map[*Model]string{
+		sliding: "sliding-window attention", recurrent: "recurrent state in place of a cache", experts: "", tinyModel(t, "tiny-llama"): "",
 	} {
 		i := m.Info()
 		if i.KVIrregular != want {
 			t.Errorf("%s: %q, want %q", i.Arch, i.KVIrregular, want)
 		}
-		if recurrent := m == recurrent; (i.ReadBytes == 0) != recurrent {
-			t.Errorf("%s: a token reads %d bytes of weights", i.Arch, i.ReadBytes)
+		unknown := map[*Model]string{recurrent: "recurrent layers multiply with more than their matrices", experts: "a token uses some of the experts"}[m]
+		if i.CostUnknown != unknown || (i.ReadBytes == 0) != (unknown != "") || (i.BodyParams == 0) != (unknown != "") {
+			t.Errorf("%s: a token reads %d bytes of weights and multiplies with %d: %q, want %q", i.Arch, i.ReadBytes, i.BodyParams, i.CostUnknown, unknown)
 		}
 		c := newContext(t, m, ContextParams{NCtx: 64})
 		if _, err := c.Prefill(promptOf(m, 40)); err != nil {

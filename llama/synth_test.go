@@ -62,7 +62,7 @@ func TestSynthTiny(t *testing.T) {
 			if a.ropeFactors {
 				want.Params += a.headDim / 2 // the engine counts every tensor
 			}
-			i.ReadBytes, i.BodyParams, i.HeadParams = 0, 0, 0 // see TestTokenCost
+			i.ReadBytes, i.BodyParams, i.HeadParams, i.CostUnknown = 0, 0, 0, "" // see TestTokenCost and TestIrregularCaches
 			if i != want {
 				t.Errorf("model says %+v\nwant %+v", i, want)
 			}

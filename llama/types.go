@@ -47,6 +47,10 @@ type ModelInfo struct {
 	BodyParams int64 // elements of the matrices in the layers; each takes two operations per token
 	HeadParams int64 // elements of the output matrix, the embedding's if tied: likewise per token with logits
 
+	// CostUnknown says why those are 0, e.g. "a token uses some of the experts";
+	// empty when they are not.
+	CostUnknown string
+
 	// KVIrregular says what keeps the cache from being Layers * positions *
 	// KVHeads * (HeadDimK + HeadDimV) values, e.g. "sliding-window attention";
 	// empty when it is that.

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -151,11 +152,18 @@ func TestCacheStudiesWithoutFormula(t *testing.T) {
 
 // Roofline: what a token reads and computes of an irregular model is not known.
 func TestIrregularRoofline(t *testing.T) {
-	for irregular, known := range map[string]bool{"": true, "sliding-window attention": false} {
+	for irregular, known := range map[string]bool{"": true, "sliding-window attention": false, "a token uses some of the experts": false} {
 		rows := cacheRows(func(i *record.ModelInfo) {
 			i.ReadBytes, i.BodyParams, i.HeadParams, i.KVIrregular = 900, 400, 50, irregular
+			if strings.Contains(irregular, "experts") {
+				i.ReadBytes, i.BodyParams, i.HeadParams, i.KVIrregular, i.CostUnknown = 0, 0, 0, "", irregular
+			}
 		})
-		for _, r := range analyzed(t, rows, Options{}).Rooflines {
+		a := analyzed(t, rows, Options{})
+		if notes := strings.Join(tableNamed(t, a, "tables/roofline").Notes, "\n"); strings.Contains(notes, "no MBU and no MFU: "+irregular) == known {
+			t.Errorf("%q: notes %q", irregular, notes)
+		}
+		for _, r := range a.Rooflines {
 			if (r.BytesPerTok != nil) != known || (r.FLOPs != nil) != known {
 				t.Errorf("%q: %v bytes, %v operations", irregular, r.BytesPerTok, r.FLOPs)
 			}

@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/phasebench/phasebench/econ"
@@ -127,6 +129,14 @@ func rooflineTable() definition {
 }
 
 func fillRoofline(a *Analysis, t *Table) error {
+	for _, m := range a.Models {
+		if m.Info == nil || dense(m.Info) {
+			continue
+		}
+		if why := cmp.Or(m.Info.CostUnknown, m.Info.KVIrregular); why != "" {
+			t.Notes = append(t.Notes, fmt.Sprintf("What a token of %s needs is not known, so it has no MBU and no MFU: %s. What was measured stands by itself.", m.Name, why))
+		}
+	}
 	for _, r := range a.Rooflines {
 		prefillGap, decodeGap, _ := r.hostGaps()
 		if r.BytesPerTok == nil && r.FLOPs == nil && prefillGap == nil && decodeGap == nil {

@@ -76,6 +76,6 @@ func modelInfo(i llama.ModelInfo) wire.ModelInfo {
 		HeadDimK: i.HeadDimK, HeadDimV: i.HeadDimV, Vocab: i.Vocab, CtxTrain: i.CtxTrain,
 		Params: i.Params, WeightsBytes: i.WeightsBytes, FileType: i.FileType,
 		ReadBytes: i.ReadBytes, BodyParams: i.BodyParams, HeadParams: i.HeadParams,
-		KVIrregular: i.KVIrregular,
+		CostUnknown: i.CostUnknown, KVIrregular: i.KVIrregular,
 	}
 }

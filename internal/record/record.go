@@ -197,6 +197,9 @@ type ModelInfo struct {
 	BodyParams int64 `json:"body_params,omitempty"`
 	HeadParams int64 `json:"head_params,omitempty"`
 
+	// CostUnknown says why they are not, e.g. "a token uses some of the experts".
+	CostUnknown string `json:"cost_unknown,omitempty"`
+
 	// KVIrregular says why the cache has no formula, e.g. "sliding-window
 	// attention"; absent where it has one.
 	KVIrregular string `json:"kv_irregular,omitempty"`

@@ -81,7 +81,7 @@ func shape(i wire.ModelInfo) *record.ModelInfo {
 		HeadDimK: i.HeadDimK, HeadDimV: i.HeadDimV, CtxTrain: i.CtxTrain,
 		Params: i.Params, FileType: i.FileType,
 		ReadBytes: i.ReadBytes, BodyParams: i.BodyParams, HeadParams: i.HeadParams,
-		KVIrregular: i.KVIrregular,
+		CostUnknown: i.CostUnknown, KVIrregular: i.KVIrregular,
 	}
 }
 

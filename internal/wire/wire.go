@@ -111,6 +111,10 @@ type ModelInfo struct {
 	BodyParams int64 `json:"body_params,omitempty"` // weights that every token is multiplied with, in the layers
 	HeadParams int64 `json:"head_params,omitempty"` // of the output matrix: multiplied with the tokens that have logits
 
+	// CostUnknown says why those are absent, e.g. "a token uses some of the
+	// experts"; absent where they are there.
+	CostUnknown string `json:"cost_unknown,omitempty"`
+
 	// KVIrregular says why the cache has no formula, e.g. "sliding-window
 	// attention"; absent where it has one.
 	KVIrregular string `json:"kv_irregular,omitempty"`

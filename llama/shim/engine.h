@@ -87,9 +87,11 @@ template <typename F> auto made(const std::string &deed, ggml_backend_dev_t devi
 
 // What the weights cost a token: bytes read, and elements of the matrices that
 // are multiplied with, in the layers and at the output. All 0 when the tensors
-// do not tell, because a token does not pass through each of them once.
+// do not tell, because a token does not pass through each of them once; unknown
+// says why then.
 struct token_cost {
     int64_t read_bytes = 0, body_params = 0, head_params = 0;
+    const char *unknown = "";
 };
 token_cost cost_of(const llama_model *model);
 

@@ -115,6 +115,7 @@ bool pb_model_info_get(const pb_model *m, pb_model_info *out, pb_error *err) {
         out->read_bytes = cost.read_bytes;
         out->body_params = cost.body_params;
         out->head_params = cost.head_params;
+        std::snprintf(out->cost_unknown, sizeof out->cost_unknown, "%s", cost.unknown);
         std::snprintf(out->kv_irregular, sizeof out->kv_irregular, "%s", pb::kv_irregular(model).c_str());
         return true;
     });

@@ -80,6 +80,7 @@ typedef struct {
     int64_t params;
     int64_t weights_bytes;
     int64_t read_bytes, body_params, head_params; /* per token; 0 when the tensors do not tell */
+    char cost_unknown[64]; /* why those do not tell; empty when they do */
     char kv_irregular[64]; /* why its cache is not layers x positions x kv_heads x head_dim; empty when it is */
 } pb_model_info;
 

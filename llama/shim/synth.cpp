@@ -162,11 +162,11 @@ void pb_gguf_set_bool(pb_gguf *g, const char *key, bool value) {
     step(g, [&] { gguf_set_val_bool(g->meta.get(), key, value); });
 }
 
-void pb_gguf_add_tensor(pb_gguf *g, const char *name, int64_t columns, int64_t rows, bool f16) {
+void pb_gguf_add_tensor(pb_gguf *g, const char *name, int64_t columns, int64_t rows, int64_t experts, bool f16) {
     step(g, [&] {
-        const int64_t shape[] = {columns, rows};
+        const int64_t shape[] = {columns, rows, experts};
         ggml_reset(g->scratch.get());
-        ggml_tensor *t = ggml_new_tensor(g->scratch.get(), f16 ? GGML_TYPE_F16 : GGML_TYPE_F32, rows ? 2 : 1, shape);
+        ggml_tensor *t = ggml_new_tensor(g->scratch.get(), f16 ? GGML_TYPE_F16 : GGML_TYPE_F32, experts ? 3 : rows ? 2 : 1, shape);
         ggml_set_name(t, name);
         gguf_add_tensor(g->meta.get(), t);
     });

@@ -19,7 +19,7 @@ void pb_gguf_set_f32(pb_gguf *gguf, const char *key, float value);
 void pb_gguf_set_bool(pb_gguf *gguf, const char *key, bool value);
 
 /* Appends an F16 or F32 tensor; rows is 0 for a vector. */
-void pb_gguf_add_tensor(pb_gguf *gguf, const char *name, int64_t columns, int64_t rows, bool f16);
+void pb_gguf_add_tensor(pb_gguf *gguf, const char *name, int64_t columns, int64_t rows, int64_t experts, bool f16);
 
 /* The header's bytes, which live until the next call or pb_gguf_free. */
 const void *pb_gguf_header(pb_gguf *gguf, size_t *size, pb_error *err);

@@ -37,9 +37,12 @@ bool looked_up(const std::string &name, bool tied) {
 
 pb::token_cost pb::cost_of(const llama_model *model) {
     token_cost cost;
-    // Of experts a token uses some; a recurrent layer multiplies with more than
-    // its matrices.
-    if (llama_model_n_expert(model) > 0 || llama_model_is_recurrent(model) || llama_model_is_hybrid(model)) {
+    if (llama_model_n_expert(model) > 0) {
+        cost.unknown = "a token uses some of the experts";
+        return cost;
+    }
+    if (llama_model_is_recurrent(model) || llama_model_is_hybrid(model)) {
+        cost.unknown = "recurrent layers multiply with more than their matrices";
         return cost;
     }
     const auto tensors = tensors_of(model);
