@@ -85,6 +85,8 @@ type Result struct {
 
 	Synthetic []string `json:"synthetic"` // models whose weights are random numbers
 	Blend     string   `json:"blend"`     // that costs are of
+
+	remarks []remark // what Notes are made of
 }
 
 // Apart is a cell that was not compared.
@@ -157,6 +159,9 @@ func Compare(sides []*Side, opts Options) (*Result, error) {
 			}
 		}
 		out.note(old, with, pairs)
+	}
+	for _, r := range out.remarks {
+		out.Notes = append(out.Notes, r.String())
 	}
 	return out, nil
 }

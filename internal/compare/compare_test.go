@@ -271,6 +271,15 @@ func TestNotes(t *testing.T) {
 	if strings.Contains(notes, "threads") {
 		t.Errorf("what is the same is told:\n%s", notes)
 	}
+	// Of several sides the same is said once.
+	c := usual.run("c")
+	c.rows[0].EngineVersion = "3"
+	notes = "\n" + strings.Join(mustCompare(t, sidesOf(a, usual.run("b"), c), Options{}).Footnotes(), "\n") + "\n"
+	for _, want := range []string{"\nb, c: environment.json is not on both sides", "\nc: differs in engine: 1 > 1, 3 (1 of 3 cells)\n", "\na torn row\n"} {
+		if strings.Count(notes, want) != 1 {
+			t.Errorf("%q is not said once in\n%s", want, notes)
+		}
+	}
 }
 
 // Several runs, and backends of one run.

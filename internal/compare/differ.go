@@ -106,16 +106,37 @@ func differences(a, b *analyze.Group) []string {
 	return out
 }
 
-// note adds what differs besides the work, and what figures rest on.
+// remark is said of the sides with these labels, or of all of them where there are
+// none.
+type remark struct {
+	of   []string
+	text string
+}
+
+func (r remark) String() string {
+	if len(r.of) == 0 {
+		return r.text
+	}
+	return strings.Join(r.of, ", ") + ": " + r.text
+}
+
+// note adds what differs besides the work, and what figures rest on. Several sides
+// of which the same is to be said share a remark.
 func (r *Result) note(old, with *Side, pairs []*pair) {
-	add := func(format string, args ...any) {
-		if text := fmt.Sprintf(format, args...); !slices.Contains(r.Notes, text) {
-			r.Notes = append(r.Notes, text)
+	add := func(of, format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		i := slices.IndexFunc(r.remarks, func(x remark) bool { return x.text == text })
+		if i < 0 {
+			i = len(r.remarks)
+			r.remarks = append(r.remarks, remark{text: text})
+		}
+		if of != "" {
+			r.remarks[i].of = append(r.remarks[i].of, of)
 		}
 	}
-	prefix := ""
+	label := ""
 	if len(r.With) > 1 {
-		prefix = with.Label() + ": "
+		label = with.Label()
 	}
 	var order []string
 	cells := map[string]int{}
@@ -135,29 +156,29 @@ func (r *Result) note(old, with *Side, pairs []*pair) {
 		}
 	}
 	for _, d := range order {
-		add("%sdiffers in %s (%s)", prefix, d, cellsOf(cells[d], len(pairs)))
+		add(label, "differs in %s (%s)", d, cellsOf(cells[d], len(pairs)))
 	}
 	if tokens > 0 {
-		add("%ssampled other tokens from the same prompt in %s: near ties in the logits, or other weights", prefix, cellsOf(tokens, len(pairs)))
+		add(label, "sampled other tokens from the same prompt in %s: near ties in the logits, or other weights", cellsOf(tokens, len(pairs)))
 	}
 	if mixed > 0 {
-		add("%srandom weights against trained ones in %s, as allowed", prefix, cellsOf(mixed, len(pairs)))
+		add(label, "random weights against trained ones in %s, as allowed", cellsOf(mixed, len(pairs)))
 	}
 	if old.Run != with.Run {
 		if old.Env != nil && with.Env != nil {
 			for _, d := range environ.Differences(*old.Env, *with.Env) {
-				add("%s%s", prefix, d)
+				add(label, "%s", d)
 			}
 		} else {
-			add("%s%s is not on both sides: machine, driver, program and matrix are not known to be the same", prefix, environ.File)
+			add(label, "%s is not on both sides: machine, driver, program and matrix are not known to be the same", environ.File)
 		}
 	}
 	for _, s := range []*Side{old, with} {
 		for _, problem := range s.Problems {
-			add("%v", problem)
+			add("", "%v", problem)
 		}
 		if load := s.loaded(); load != "" {
-			add("%s: %s when it began: other work, or the run before it, may have slowed its rows on the CPU", s.Name, load)
+			add("", "%s: %s when it began: other work, or the run before it, may have slowed its rows on the CPU", s.Name, load)
 		}
 	}
 }
