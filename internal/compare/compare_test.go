@@ -498,6 +498,10 @@ func TestRead(t *testing.T) {
 	if x.Name != x.Path || y.Name != y.Path || z.Name != "rows.jsonl" {
 		t.Errorf("names %q, %q, %q", x.Name, y.Name, z.Name)
 	}
+	t.Chdir(filepath.Join(dir, "y/run"))
+	if here, err := Read("."); err != nil || here.Name != "run" {
+		t.Errorf("the folder one stands in: %+v, %v", here, err)
+	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none"):   "no such file",
 		filepath.Join(dir, "packed"): "xz -dk",

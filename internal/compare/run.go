@@ -35,11 +35,15 @@ type Run struct {
 
 // Read reads a run's folder, or a file of rows by itself.
 func Read(path string) (*Run, error) {
-	r := &Run{Path: path, Name: filepath.Base(filepath.Clean(path))}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
+	named, err := filepath.Abs(path) // "." and ".." are no names
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{Path: path, Name: filepath.Base(named)}
 	file := path
 	if info.IsDir() {
 		file = filepath.Join(path, record.File)
