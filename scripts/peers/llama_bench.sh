@@ -77,7 +77,7 @@ prepare llama-bench llama-bench
 kind=$device
 if [ "$gpu" = 1 ]; then
     kind=gpu
-    [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-gpu-graphs llamacpp-gpu-tuned,--argmax=graph-split)
+    [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-gpu-graphs "llamacpp-gpu-tuned,--argmax=graph-split")
 else
     [ ${#ours[@]} -gt 0 ] || ours=(llamacpp-cpu)
 fi
