@@ -160,8 +160,12 @@ func TestIrregularRoofline(t *testing.T) {
 			}
 		})
 		a := analyzed(t, rows, Options{})
-		if notes := strings.Join(tableNamed(t, a, "tables/roofline").Notes, "\n"); strings.Contains(notes, "no MBU and no MFU: "+irregular) == known {
+		table := tableNamed(t, a, "tables/roofline")
+		if notes := strings.Join(table.Notes, "\n"); strings.Contains(notes, "m: "+irregular) == known {
 			t.Errorf("%q: notes %q", irregular, notes)
+		}
+		if (len(table.Rows) > 0) != known || strings.Contains(table.Missing, "m: "+irregular) == known {
+			t.Errorf("%q: %d rows, missing %q", irregular, len(table.Rows), table.Missing)
 		}
 		for _, r := range a.Rooflines {
 			if (r.BytesPerTok != nil) != known || (r.FLOPs != nil) != known {

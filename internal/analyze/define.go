@@ -1,6 +1,9 @@
 package analyze
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // definition is one table: what it is called, what it takes and how its rows
 // are made.
@@ -41,7 +44,7 @@ func (a *Analysis) Tables() ([]*Table, error) {
 		}
 		t.markSynthetic(a.Synthetic)
 		if len(t.Rows) == 0 {
-			t.Missing = "needs " + d.needs
+			t.Missing = "needs " + cmp.Or(t.Missing, d.needs)
 		}
 		out = append(out, t)
 	}

@@ -2,8 +2,8 @@ package analyze
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/phasebench/phasebench/econ"
 	"github.com/phasebench/phasebench/internal/record"
@@ -129,13 +129,18 @@ func rooflineTable() definition {
 }
 
 func fillRoofline(a *Analysis, t *Table) error {
+	var unknown []string
 	for _, m := range a.Models {
 		if m.Info == nil || dense(m.Info) {
 			continue
 		}
 		if why := cmp.Or(m.Info.CostUnknown, m.Info.KVIrregular); why != "" {
-			t.Notes = append(t.Notes, fmt.Sprintf("What a token of %s needs is not known, so it has no MBU and no MFU: %s. What was measured stands by itself.", m.Name, why))
+			unknown = append(unknown, m.Name+": "+why)
 		}
+	}
+	if len(unknown) > 0 {
+		t.Missing = "what a token takes, which is not known of " + strings.Join(unknown, "; ") // if there are no rows
+		t.Notes = append(t.Notes, "No MBU and no MFU, since it is not known what a token takes, of "+strings.Join(unknown, "; ")+". What was measured stands by itself.")
 	}
 	for _, r := range a.Rooflines {
 		prefillGap, decodeGap, _ := r.hostGaps()

@@ -3,6 +3,7 @@ package analyze
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -327,33 +328,78 @@ func (g *Group) oddTokens() (odd, of int) {
 }
 
 // checkBackendTokens: the settings of a backend change how a device computes, not
-// what; a difference is a near tie in the logits, or worse. What computes
-// something wrong, but the same each time, shows in nothing else.
+// what; a difference is a near tie in the logits, or worse. One that computes
+// something wrong, but the same each time, passes every other check.
 func (a *Analysis) checkBackendTokens() Check {
 	type work struct {
 		Key
-		device, prompt string
+		host, device, prompt string
 	}
-	var t tally
-	first := map[work]*Group{}
+	var order []work
+	done := map[work][]*Group{}
 	for _, g := range a.Groups {
 		r := g.Rows[0]
-		if r.TokenHash == "" || r.PromptHash == "" {
+		if r.PromptHash == "" || g.mostTokens() == "" {
 			continue
 		}
-		w := work{g.Key, r.Device, r.PromptHash}
+		w := work{g.Key, r.Host, r.Device, r.PromptHash}
 		w.Backend = ""
-		x := first[w]
-		if x == nil {
-			first[w] = g
+		if done[w] == nil {
+			order = append(order, w)
+		}
+		done[w] = append(done[w], g)
+	}
+	var t tally
+	for _, w := range order {
+		if len(done[w]) < 2 {
 			continue
 		}
 		t.seen++
-		if x.Rows[0].TokenHash != r.TokenHash {
-			t.find(Warn, fmt.Sprintf("%s: other than %s", g.Key, x.Backend))
+		var sorts []string // backends of each, as "x and y"
+		for _, alike := range by(done[w], (*Group).mostTokens) {
+			var names []string
+			for _, g := range alike {
+				names = append(names, g.Backend)
+			}
+			sorts = append(sorts, strings.Join(names, " and "))
+		}
+		if len(sorts) > 1 {
+			k := w.Key
+			k.Backend = strings.Join(sorts, " other than ")
+			t.find(Warn, k.String())
 		}
 	}
 	return t.check("tokens across backends", "a model samples the same tokens on one device whatever the backend (where not: near ties in the logits, or a wrong result, which bench logits of both would tell apart)", "cells", "no cell was measured on two backends of a device")
+}
+
+// mostTokens returns the hash of the tokens that most rows sampled, the first of
+// equally many; "" when none tells.
+func (g *Group) mostTokens() string {
+	rows, most := map[string]int{}, ""
+	for _, r := range g.Rows {
+		if r.TokenHash != "" {
+			rows[r.TokenHash]++
+		}
+	}
+	for _, r := range g.Rows {
+		if rows[r.TokenHash] > rows[most] {
+			most = r.TokenHash
+		}
+	}
+	return most
+}
+
+// by returns the groups of each value of a key, in the order of appearance.
+func by(groups []*Group, key func(*Group) string) [][]*Group {
+	var out [][]*Group
+	for _, g := range groups {
+		i := slices.IndexFunc(out, func(x []*Group) bool { return key(x[0]) == key(g) })
+		if i < 0 {
+			out, i = append(out, nil), len(out)
+		}
+		out[i] = append(out[i], g)
+	}
+	return out
 }
 
 func (a *Analysis) checkOutliers() Check {

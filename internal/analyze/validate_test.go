@@ -303,3 +303,29 @@ func TestEveryTableHasRowsOrAReason(t *testing.T) {
 		}
 	}
 }
+
+// Of three backends the one that computes something else is named, wherever it
+// stands, and an odd repetition makes no backend another.
+func TestOtherBackendIsNamed(t *testing.T) {
+	for odd := range 3 {
+		var rows []record.Record
+		for i, name := range []string{"x", "y", "z"} {
+			tokens := "t"
+			if i == odd {
+				tokens = "other"
+			}
+			rows = append(rows, repeated(3, func(rep int, r *record.Record) {
+				r.Backend, r.CellID, r.TokenHash, r.PromptHash, r.Device = name, name, tokens, "p", "d"
+				if rep == 0 {
+					r.TokenHash = name
+				}
+			})...)
+		}
+		want := []string{"m on x other than y and z, s", "m on x and z other than y, s", "m on x and y other than z, s"}[odd]
+		for _, c := range analyzed(t, rows, Options{}).Checks {
+			if c.Name == "tokens across backends" && (len(c.Where) != 1 || c.Where[0] != want) {
+				t.Errorf("%v, want %s", c.Where, want)
+			}
+		}
+	}
+}

@@ -106,8 +106,7 @@ func differences(a, b *analyze.Group) []string {
 	return out
 }
 
-// remark is said of the sides with these labels, or of all of them where there are
-// none.
+// remark is said of the sides with these labels. Without any its text says of what.
 type remark struct {
 	of   []string
 	text string
@@ -130,7 +129,7 @@ func (r *Result) note(old, with *Side, pairs []*pair) {
 			i = len(r.remarks)
 			r.remarks = append(r.remarks, remark{text: text})
 		}
-		if of != "" {
+		if of != "" && !slices.Contains(r.remarks[i].of, of) {
 			r.remarks[i].of = append(r.remarks[i].of, of)
 		}
 	}
