@@ -202,7 +202,8 @@ func (t tensor) bytes() int64 {
 }
 
 // tensors lists what a file with so many layers holds. Types are those of
-// llama.cpp's converter for F16: matrices F16, vectors and the positions F32.
+// llama.cpp's converter for F16: matrices F16, vectors, positions and what
+// chooses experts F32.
 func (s shape) tensors(layers int) []tensor {
 	const vectorStd = 0.02 // of norms and biases
 

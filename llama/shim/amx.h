@@ -1,9 +1,9 @@
 // Put before the engine's AMX kernels by CMakeLists.txt.
 //
-// GCC 12 tells its optimizer that _tile_loadconfig reads 8 of the
-// 64 bytes that it does read. What the engine stores in the others is dropped
-// then, the processor refuses the configuration, and any matrix of quantized
-// weights ends the process with SIGSEGV.
+// GCC 12.2, and others of its years, tells its optimizer that _tile_loadconfig
+// reads 8 of the 64 bytes that it does read. What the engine stores in the others
+// is dropped then, and a processor with AMX ends the process at the first product
+// with quantized weights.
 
 #if defined(__AMX_TILE__)
 #include <immintrin.h>

@@ -18,7 +18,8 @@ void pb_gguf_set_i64(pb_gguf *gguf, const char *key, int64_t value);
 void pb_gguf_set_f32(pb_gguf *gguf, const char *key, float value);
 void pb_gguf_set_bool(pb_gguf *gguf, const char *key, bool value);
 
-/* Appends an F16 or F32 tensor; rows is 0 for a vector. */
+/* Appends an F16 or F32 tensor: of so many matrices where experts is not 0, and a
+   vector where rows is 0. */
 void pb_gguf_add_tensor(pb_gguf *gguf, const char *name, int64_t columns, int64_t rows, int64_t experts, bool f16);
 
 /* The header's bytes, which live until the next call or pb_gguf_free. */

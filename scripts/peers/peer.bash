@@ -66,7 +66,8 @@ summary() {
 }
 
 # On the CPU a build of its own, with every instruction this host has, so that
-# ours has something to live up to. On the GPU the same libraries as ours: what
+# ours has something to live up to, and with the repairs that CMakeLists.txt makes
+# on x86: without them it computes F16 in less precision than ours, or crashes. On the GPU the same libraries as ours: what
 # is compared is the way they are called, and CUDA takes minutes to build.
 build_peer() {
     local dir source log=$root/build/$1.log flags
@@ -80,6 +81,9 @@ build_peer() {
             -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
             -DLLAMA_OPENSSL=OFF
         )
+        if gcc -mno-avx512fp16 -E -x c /dev/null >/dev/null 2>&1; then
+            flags+=(-DCMAKE_C_FLAGS=-mno-avx512fp16 "-DCMAKE_CXX_FLAGS=-mno-avx512fp16 -include $root/llama/shim/amx.h")
+        fi
     fi
     "$root/scripts/fetch-llama.sh"
     say "building $1 in $dir"
