@@ -71,14 +71,16 @@ func TestTransformersBench(t *testing.T) {
 				t.Fatalf("exit code %d:\n%s", code, text)
 			}
 			// A request is a prefill to wake the device, and the timed one with
-			// its steps: 2 and 5 and 5 warm-ups, then 2 rounds. A static cache
-			// makes its tensors in a prefill of its own.
+			// its steps: 2 and 5 and 5 warm-ups, then 2 rounds, in each of which
+			// one goes before. A static cache makes its tensors in a prefill of
+			// its own.
 			prefill := func(kind string) string { return kind + " 0+4\n" }
 			request := func(kind string) string {
 				return prefill(kind) + prefill(kind) + fmt.Sprintf("%[1]s 4+1\n%[1]s 5+1\n%[1]s 6+1\n", kind)
 			}
 			static := prefill("StaticCache") + strings.Repeat(request("StaticCache"), 5)
-			round := request("DynamicCache") + request("StaticCache") + request("StaticCache")
+			again := func(kind string) string { return request(kind) + request(kind) }
+			round := again("DynamicCache") + again("StaticCache") + again("StaticCache")
 			wantFile(t, trace, request("DynamicCache")+request("DynamicCache")+static+static+round+round)
 			wantFile(t, hook, "tiny-gpt2 short 4+3 1.0\ntiny-gpt2 short 4+3 1.1\n")
 

@@ -16,7 +16,8 @@ to the host, which waits for the device once a step. The clock is read around
 the phases only. Tokens are the argmax over the logits of the last position,
 chosen on the device and, in the compile modes, inside the compiled function.
 The cache is emptied before the clock starts, and a prefill that does not count
-comes first, so that the device is awake.
+comes first, so that the device is awake. With --before a whole repetition that
+does not count precedes each, since others had the device and its caches.
 
 Warm-ups are 2 in eager and 5 in the compile modes, and are not written. All
 modes and scenarios of a model are made ready first; then repetitions go round
@@ -471,6 +472,8 @@ def before(args, model, name, prompt, gen, rep):
 
 def row(shape, cell, args, host, rep, prompt, gen, counter):
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if args.before:  # others had the device and its caches since
+        timed(cell.request, host.sync)
     prefill, decode, tokens = timed(cell.request, host.sync)
     if tokens != cell.tokens:  # the same prompt and weights: something is left in the cache
         say(f"{shape.name} {cell.backend} {cell.scenario} rep {rep}: WARNING: other tokens than in the warm-up")
