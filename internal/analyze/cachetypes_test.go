@@ -172,6 +172,15 @@ func TestIrregularRoofline(t *testing.T) {
 				t.Errorf("%q: %v bytes, %v operations", irregular, r.BytesPerTok, r.FLOPs)
 			}
 		}
+		// Beside a model with a formula the table has rows, and a note.
+		for i := range rows {
+			rows[i].Model, rows[i].CellID = "n", "n"+rows[i].CellID
+		}
+		usual := cacheRows(func(i *record.ModelInfo) { i.ReadBytes, i.BodyParams, i.HeadParams = 900, 400, 50 })
+		table = tableNamed(t, analyzed(t, append(usual, rows...), Options{}), "tables/roofline")
+		if notes := strings.Join(table.Notes, "\n"); len(table.Rows) == 0 || table.Missing != "" || strings.Contains(notes, "n: "+irregular) == known {
+			t.Errorf("%q beside another: %d rows, missing %q, notes %q", irregular, len(table.Rows), table.Missing, notes)
+		}
 	}
 }
 

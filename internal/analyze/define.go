@@ -11,7 +11,7 @@ type definition struct {
 	name    string // see Table.Name
 	section string // see Table.Section
 	title   string
-	needs   string // what it takes to have rows, told when there are none
+	needs   string // what it takes to have rows, told when there are none and fill does not know better
 	columns []Column
 	fill    func(a *Analysis, t *Table) error
 	notes   []string

@@ -138,10 +138,6 @@ func fillRoofline(a *Analysis, t *Table) error {
 			unknown = append(unknown, m.Name+": "+why)
 		}
 	}
-	if len(unknown) > 0 {
-		t.Missing = "what a token takes, which is not known of " + strings.Join(unknown, "; ") // if there are no rows
-		t.Notes = append(t.Notes, "No MBU and no MFU, since it is not known what a token takes, of "+strings.Join(unknown, "; ")+". What was measured stands by itself.")
-	}
 	for _, r := range a.Rooflines {
 		prefillGap, decodeGap, _ := r.hostGaps()
 		if r.BytesPerTok == nil && r.FLOPs == nil && prefillGap == nil && decodeGap == nil {
@@ -151,6 +147,12 @@ func fillRoofline(a *Analysis, t *Table) error {
 			scale(r.Ceiling.ReadBytesPerS, 1e-9), scale(r.MBURead, 100),
 			scale(r.FLOPs, 1e-9), 1000*r.prefillS(), scale(r.Ceiling.MatmulFlopsPerS, 1e-12), scale(r.MFU, 100),
 			prefillGap, decodeGap)...)
+	}
+	if of := strings.Join(unknown, "; "); of != "" {
+		t.Notes = append(t.Notes, "No MBU and no MFU, since it is not known what a token takes, of "+of+". What was measured stands by itself.")
+		if len(t.Rows) == 0 {
+			t.Missing = "what a token takes, which is not known of " + of
+		}
 	}
 	return nil
 }
