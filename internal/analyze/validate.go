@@ -3,7 +3,6 @@ package analyze
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -305,17 +304,7 @@ func (a *Analysis) checkTokens() Check {
 // oddTokens returns how many rows sampled other tokens than most of their prompt,
 // and of how many: those of prompts that two rows or more tell about.
 func (g *Group) oddTokens() (odd, of int) {
-	byPrompt := map[string]map[string]int{}
-	for _, r := range g.Rows {
-		if r.TokenHash == "" {
-			continue
-		}
-		if byPrompt[r.PromptHash] == nil {
-			byPrompt[r.PromptHash] = map[string]int{}
-		}
-		byPrompt[r.PromptHash][r.TokenHash]++
-	}
-	for _, rows := range byPrompt {
+	for _, rows := range g.sampled() {
 		all, most := 0, 0
 		for _, n := range rows {
 			all, most = all+n, max(most, n)
@@ -327,60 +316,25 @@ func (g *Group) oddTokens() (odd, of int) {
 	return odd, of
 }
 
-// checkBackendTokens: the settings of a backend change how a device computes, not
-// what; a difference is a near tie in the logits, or worse. One that computes
-// something wrong, but the same each time, passes every other check.
-func (a *Analysis) checkBackendTokens() Check {
-	type work struct {
-		Key
-		host, device, prompt string
-	}
-	var order []work
-	done := map[work][]*Group{}
-	for _, g := range a.Groups {
-		r := g.Rows[0]
-		if r.PromptHash == "" || g.mostTokens() == "" {
+// sampled counts the rows of each prompt that sampled the same tokens.
+func (g *Group) sampled() map[string]map[string]int {
+	rows := map[string]map[string]int{}
+	for _, r := range g.Rows {
+		if r.TokenHash == "" {
 			continue
 		}
-		w := work{g.Key, r.Host, r.Device, r.PromptHash}
-		w.Backend = ""
-		if done[w] == nil {
-			order = append(order, w)
+		if rows[r.PromptHash] == nil {
+			rows[r.PromptHash] = map[string]int{}
 		}
-		done[w] = append(done[w], g)
+		rows[r.PromptHash][r.TokenHash]++
 	}
-	var t tally
-	for _, w := range order {
-		if len(done[w]) < 2 {
-			continue
-		}
-		t.seen++
-		var sorts []string // backends of each, as "x and y"
-		for _, alike := range by(done[w], (*Group).mostTokens) {
-			var names []string
-			for _, g := range alike {
-				names = append(names, g.Backend)
-			}
-			sorts = append(sorts, strings.Join(names, " and "))
-		}
-		if len(sorts) > 1 {
-			k := w.Key
-			k.Backend = strings.Join(sorts, " other than ")
-			t.find(Warn, k.String())
-		}
-	}
-	return t.check("tokens across backends", "a model samples the same tokens on one device whatever the backend (where not: near ties in the logits, or a wrong result, which bench logits of both would tell apart)", "cells", "no cell was measured on two backends of a device")
+	return rows
 }
 
-// mostTokens returns the hash of the tokens that most rows sampled, the first of
-// equally many; "" when none tells.
-func (g *Group) mostTokens() string {
-	rows, most := map[string]int{}, ""
-	for _, r := range g.Rows {
-		if r.TokenHash != "" {
-			rows[r.TokenHash]++
-		}
-	}
+// mostTokens returns the hash of the tokens that most rows of a prompt sampled, the
+// first of equally many; "" when none tells.
+func (g *Group) mostTokens(prompt string) string {
+	rows, most := g.sampled()[prompt], ""
 	for _, r := range g.Rows {
 		if rows[r.TokenHash] > rows[most] {
 			most = r.TokenHash
@@ -389,17 +343,56 @@ func (g *Group) mostTokens() string {
 	return most
 }
 
-// by returns the groups of each value of a key, in the order of appearance.
-func by(groups []*Group, key func(*Group) string) [][]*Group {
-	var out [][]*Group
-	for _, g := range groups {
-		i := slices.IndexFunc(out, func(x []*Group) bool { return key(x[0]) == key(g) })
-		if i < 0 {
-			out, i = append(out, nil), len(out)
-		}
-		out[i] = append(out[i], g)
+// checkBackendTokens: the settings of a backend change how a device computes, not
+// what; a difference is a near tie in the logits, or worse. One that computes
+// something wrong, but the same each time, passes every other check.
+func (a *Analysis) checkBackendTokens() Check {
+	type work struct {
+		Key // without a backend
+		record.Place
+		device, prompt string
 	}
-	return out
+	type outcome struct {
+		groups   int
+		tokens   set
+		backends map[string]*set // by tokens
+	}
+	var order []work
+	outcomes := map[work]*outcome{}
+	for _, g := range a.Groups {
+		r := g.Rows[0]
+		tokens := g.mostTokens(r.PromptHash)
+		if r.PromptHash == "" || tokens == "" {
+			continue
+		}
+		w := work{g.Key, r.Place, r.Device, r.PromptHash}
+		w.Backend = ""
+		x := outcomes[w]
+		if x == nil {
+			x = &outcome{backends: map[string]*set{}}
+			outcomes[w], order = x, append(order, w)
+		}
+		x.groups++
+		x.tokens.add(tokens)
+		addTo(x.backends, tokens, g.Backend)
+	}
+	var t tally
+	for _, w := range order {
+		x := outcomes[w]
+		if x.groups < 2 {
+			continue
+		}
+		t.seen++
+		if len(x.tokens.list) > 1 {
+			var alike []string
+			for _, tokens := range x.tokens.list {
+				alike = append(alike, strings.Join(x.backends[tokens].list, " and "))
+			}
+			w.Backend = strings.Join(alike, " other than ")
+			t.find(Warn, w.Key.String())
+		}
+	}
+	return t.check("tokens across backends", "a model samples the same tokens on one device whatever the backend (where not: near ties in the logits, or a wrong result, which bench logits of both would tell apart)", "cells", "no cell was measured on two backends of a device")
 }
 
 func (a *Analysis) checkOutliers() Check {
