@@ -85,8 +85,6 @@ type Result struct {
 
 	Synthetic []string `json:"synthetic"` // models whose weights are random numbers
 	Blend     string   `json:"blend"`     // that costs are of
-
-	remarks []remark // what Notes are made of
 }
 
 // Apart is a cell that was not compared.
@@ -146,6 +144,7 @@ func Compare(sides []*Side, opts Options) (*Result, error) {
 		return nil, fmt.Errorf("%w%s", ErrNothing, out.apart())
 	}
 	correct(all)
+	var said remarks
 	for i, pairs := range all {
 		with := sides[i+1]
 		for m := range Metrics {
@@ -158,9 +157,13 @@ func Compare(sides []*Side, opts Options) (*Result, error) {
 				out.Means = append(out.Means, *mean)
 			}
 		}
-		out.note(old, with, pairs)
+		label := ""
+		if len(out.With) > 1 {
+			label = with.Label()
+		}
+		said.note(label, old, with, pairs)
 	}
-	for _, r := range out.remarks {
+	for _, r := range said {
 		out.Notes = append(out.Notes, r.String())
 	}
 	return out, nil

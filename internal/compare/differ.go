@@ -119,24 +119,25 @@ func (r remark) String() string {
 	return strings.Join(r.of, ", ") + ": " + r.text
 }
 
-// note adds what differs besides the work, and what figures rest on. Several sides
-// of which the same is to be said share a remark.
-func (r *Result) note(old, with *Side, pairs []*pair) {
-	add := func(of, format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		i := slices.IndexFunc(r.remarks, func(x remark) bool { return x.text == text })
-		if i < 0 {
-			i = len(r.remarks)
-			r.remarks = append(r.remarks, remark{text: text})
-		}
-		if of != "" && !slices.Contains(r.remarks[i].of, of) {
-			r.remarks[i].of = append(r.remarks[i].of, of)
-		}
+type remarks []remark
+
+// add says something of a side, or of none. Several sides of which the same is to
+// be said share a remark.
+func (rs *remarks) add(of, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	i := slices.IndexFunc(*rs, func(x remark) bool { return x.text == text })
+	if i < 0 {
+		i = len(*rs)
+		*rs = append(*rs, remark{text: text})
 	}
-	label := ""
-	if len(r.With) > 1 {
-		label = with.Label()
+	if r := &(*rs)[i]; of != "" && !slices.Contains(r.of, of) {
+		r.of = append(r.of, of)
 	}
+}
+
+// note adds what differs besides the work, and what figures rest on, of the side
+// with this label, which is empty when there is but one.
+func (rs *remarks) note(label string, old, with *Side, pairs []*pair) {
 	var order []string
 	cells := map[string]int{}
 	tokens, mixed := 0, 0
@@ -155,29 +156,29 @@ func (r *Result) note(old, with *Side, pairs []*pair) {
 		}
 	}
 	for _, d := range order {
-		add(label, "differs in %s (%s)", d, cellsOf(cells[d], len(pairs)))
+		rs.add(label, "differs in %s (%s)", d, cellsOf(cells[d], len(pairs)))
 	}
 	if tokens > 0 {
-		add(label, "sampled other tokens from the same prompt in %s: near ties in the logits, or other weights", cellsOf(tokens, len(pairs)))
+		rs.add(label, "sampled other tokens from the same prompt in %s: near ties in the logits, or other weights", cellsOf(tokens, len(pairs)))
 	}
 	if mixed > 0 {
-		add(label, "random weights against trained ones in %s, as allowed", cellsOf(mixed, len(pairs)))
+		rs.add(label, "random weights against trained ones in %s, as allowed", cellsOf(mixed, len(pairs)))
 	}
 	if old.Run != with.Run {
 		if old.Env != nil && with.Env != nil {
 			for _, d := range environ.Differences(*old.Env, *with.Env) {
-				add(label, "%s", d)
+				rs.add(label, "%s", d)
 			}
 		} else {
-			add(label, "%s is not on both sides: machine, driver, program and matrix are not known to be the same", environ.File)
+			rs.add(label, "%s is not on both sides: machine, driver, program and matrix are not known to be the same", environ.File)
 		}
 	}
 	for _, s := range []*Side{old, with} {
 		for _, problem := range s.Problems {
-			add("", "%v", problem)
+			rs.add("", "%v", problem)
 		}
 		if load := s.loaded(); load != "" {
-			add("", "%s: %s when it began: other work, or the run before it, may have slowed its rows on the CPU", s.Name, load)
+			rs.add("", "%s: %s when it began: other work, or the run before it, may have slowed its rows on the CPU", s.Name, load)
 		}
 	}
 }

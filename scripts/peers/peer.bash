@@ -67,8 +67,9 @@ summary() {
 
 # On the CPU a build of its own, with every instruction this host has, so that
 # ours has something to live up to, and with the repairs that CMakeLists.txt makes
-# on x86: without them it computes F16 in less precision than ours, or crashes. On the GPU the same libraries as ours: what
-# is compared is the way they are called, and CUDA takes minutes to build.
+# on x86: without them it computes F16 in less precision than ours, or crashes. On
+# the GPU the same libraries as ours: what is compared is the way they are called,
+# and CUDA takes minutes to build.
 build_peer() {
     local dir source log=$root/build/$1.log flags
     if [ "$gpu" = 1 ]; then
