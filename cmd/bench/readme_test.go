@@ -20,6 +20,7 @@ var notRun = map[string]string{
 	"./bench overhead --model models/tiny-llama.gguf --pairs 20":                 "needs a sensor of power or a GPU",
 	"scripts/fetch-models.sh gpt2":                                               "downloads; scripts/fetch_models_test.go runs it on a local server",
 	"scripts/compare-llama-bench.sh --pairs 20":                                  "builds llama-bench and measures for half an hour",
+	"scripts/kernels.sh --models llama-3.2-1b":                                   "needs a GPU; scripts/kernels sums up traces in its tests",
 	"scripts/settings.sh --gpu --pairs 5":                                        "needs a GPU; scripts/settings_test.go runs it with a stand-in",
 	"scripts/h200-study.sh measure":                                              "needs a GPU; TestStudyScript takes the three steps with tiny models",
 	"scripts/h200-study.sh peers":                                                "as before, and needs transformers",
