@@ -13,7 +13,7 @@ import (
 // prefill is a matrix product of 300 us, after 100 us another thing for 100 us
 // that an attention of 40 us runs beside, and the choice; a step is a product of
 // 50 us and, after 10 us, the choice in two kernels of 5 us.
-func trace(t *testing.T, name string, before, lead, repetitions int) string {
+func trace(t *testing.T, name string, before, repetitions int) string {
 	t.Helper()
 	var out strings.Builder
 	out.WriteString("start_ns,end_ns,stream,graph,kernel\n")
@@ -33,9 +33,8 @@ func trace(t *testing.T, name string, before, lead, repetitions int) string {
 		kernel(0, 1, "Argmax")
 	}
 	for range repetitions {
-		for range lead + 1 {
-			prefill()
-		}
+		prefill() // only to wake the device
+		prefill()
 		for range 2 {
 			kernel(20, 50, "nvjet_hsh_64x8")
 			kernel(10, 5, "triton_red_fused_argmax_1")
@@ -51,7 +50,7 @@ func trace(t *testing.T, name string, before, lead, repetitions int) string {
 }
 
 func TestRun(t *testing.T) {
-	ours, theirs := trace(t, "gpt2.graphs.csv", 0, 0, 4), trace(t, "qwen2.5-1.5b.transformers.csv", 1, 1, 3)
+	ours, theirs := trace(t, "gpt2.graphs.csv", 0, 4), trace(t, "qwen2.5-1.5b.transformers.csv", 1, 3)
 	var stdout, stderr bytes.Buffer
 	if code := run([]string{"-gen", "2", "-top", "1", ours, theirs}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
@@ -70,7 +69,8 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunRefuses(t *testing.T) {
-	short := trace(t, "gpt2.graphs.csv", 0, 0, 2)
+	short := trace(t, "gpt2.graphs.csv", 0, 2)
+	shifted := trace(t, "gpt2.graphs.csv", 3, 5)
 	bad := filepath.Join(t.TempDir(), "bad.graphs.csv")
 	if err := os.WriteFile(bad, []byte("start_ns,end_ns,stream,graph,kernel\nnow,1,2,0,k\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,8 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{nil, "usage"},
 		{[]string{"-gen", "0", short}, "usage"},
-		{[]string{"-gen", "2", short}, "gpt2.graphs.csv: 6 tokens are no 3 repetitions of a prefill and 2 steps"},
+		{[]string{"-gen", "2", short}, "gpt2.graphs.csv: 8 tokens are no 3 repetitions of two prefills and 2 steps"},
+		{[]string{"-gen", "2", shifted}, "gpt2.graphs.csv: where a prefill should be"},
 		{[]string{bad}, "bad.graphs.csv:2: no kernel"},
 		{[]string{"missing.csv"}, "no such file"},
 	} {

@@ -21,10 +21,13 @@ type kernel struct {
 // which may be several in a row.
 type call []kernel
 
-// leads says how the calls of a system's program come: so many before the first
-// repetition, and so many prefills that do not count at the start of each, as
-// scripts/peers/transformers_bench.py makes them.
-var leads = map[string]struct{ before, each int }{"transformers": {1, 1}}
+// before is how many calls a system's program makes before its first repetition:
+// transformers_bench.py looks once at what it will compile.
+var before = map[string]int{"transformers": 1}
+
+// woken is how many prefills come before the one that counts, in each repetition
+// of ours and of transformers_bench.py: the device is awake then.
+const woken = 1
 
 // counted is how many repetitions are summed up: the last whole ones of a trace,
 // the others are warm-ups.
@@ -80,16 +83,20 @@ func summarise(path string, gen int) ([]phase, error) {
 		return nil, fmt.Errorf("%s:%w", path, err)
 	}
 	_, system := names(path)
-	calls, lead := split(kernels), leads[system]
-	each := lead.each + 1 + gen
-	whole := (len(calls) - lead.before) / each
+	calls := split(kernels)
+	calls = calls[min(before[system], len(calls)):]
+	each := woken + 1 + gen
+	whole := len(calls) / each
 	if whole < counted {
-		return nil, fmt.Errorf("%s: %d tokens are no %d repetitions of a prefill and %d steps: -gen must be what was traced", path, len(calls), counted, gen)
+		return nil, fmt.Errorf("%s: %d tokens are no %d repetitions of two prefills and %d steps: -gen must be what was traced", path, len(calls), counted, gen)
 	}
 	prefill, decode := phase{name: "prefill"}, phase{name: "decode step"}
 	var waits []float64
 	for r := whole - counted; r < whole; r++ {
-		repetition := calls[lead.before+r*each+lead.each:][:1+gen]
+		repetition := calls[r*each+woken:][:1+gen]
+		if slices.ContainsFunc(repetition[1:], func(c call) bool { return same(c, repetition[0]) }) {
+			return nil, fmt.Errorf("%s: where a prefill should be the kernels are those of a step: -gen must be what was traced, by the scripts of this commit", path)
+		}
 		prefill.calls = append(prefill.calls, repetition[0])
 		for i, step := range repetition[1:] {
 			decode.calls = append(decode.calls, step)
@@ -99,6 +106,11 @@ func summarise(path string, gen int) ([]phase, error) {
 	prefill.sum(make([]float64, counted))
 	decode.sum(waits)
 	return []phase{prefill, decode}, nil
+}
+
+// same says whether two calls ran the same kernels one after the other.
+func same(a, b call) bool {
+	return slices.EqualFunc(a, b, func(x, y kernel) bool { return x.name == y.name })
 }
 
 // read returns the kernels of a trace by their start; a last line that was cut
