@@ -95,9 +95,9 @@ for model in ${models//,/ }; do
             graphs) traced "$model.graphs" "${ours[@]}" --model "$(synthetic "$model")" ;;
             no-graphs) traced "$model.no-graphs" env GGML_CUDA_DISABLE_GRAPHS=1 "${ours[@]}" --model "$(synthetic "$model")" ;;
             transformers)
-                rm -f "$out/rows.csv"
+                rm -f "$out/rows" # times under a tracer, and no trace: not one of *.csv
                 traced "$model.transformers" "$root/scripts/peers/transformers_bench.py" --models "$model" \
-                    --modes compile-reduce-overhead --scenarios "traced=$shape" --reps 3 --out "$out/rows.csv"
+                    --modes compile-reduce-overhead --scenarios "traced=$shape" --reps 3 --out "$out/rows"
                 ;;
         esac
     done

@@ -71,6 +71,23 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestClassOf(t *testing.T) {
+	for name, want := range map[string]class{
+		"_Z18flash_attn_ext_f16ILi64E":                                 attention,
+		"cudnn_generated_fort_native_sdpa_sm90_flash_fprop":            attention,
+		"_Z13mul_mat_vec_fI6__halfS0_Li1E":                             matrix,
+		"nvjet_sm90_hsh_64x8_64x16_4x1_v_bz_splitK_TNT":                matrix,
+		"triton_tem_fused_mm_3":                                        matrix,
+		"triton_poi_fused__scaled_dot_product_cudnn_attention_bmm_cos": other,
+		"triton_red_fused__unsafe_view_argmax_slice_11":                other,
+		"_Z12rms_norm_f32ILi1024E":                                     other,
+	} {
+		if got := classOf(name); got != want {
+			t.Errorf("%s: class %s, want %s", name, classNames[got], classNames[want])
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	short := trace(t, "gpt2.graphs.csv", 0, 2)
 	shifted := trace(t, "gpt2.graphs.csv", 3, 5)

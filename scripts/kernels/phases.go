@@ -51,10 +51,15 @@ var words = [classes][]string{
 	matrix:    {"gemm", "gemv", "mul_mat", "nvjet", "cutlass", "xmma", "splitk", "cublas", "_mm_", "_mm."},
 }
 
+// fusions begin the names of kernels that torch.compile makes of what lies between
+// products. The rest of such a name is what they are made of, as the rotation and
+// the mask before attention; a product it makes itself is a triton_tem_.
+var fusions = []string{"triton_poi_", "triton_red_", "triton_per_"}
+
 func classOf(name string) class {
 	name = strings.ToLower(name)
-	if strings.HasPrefix(name, "triton_") {
-		return other // named for what they prepare, too: rotation and mask before attention
+	if slices.ContainsFunc(fusions, func(f string) bool { return strings.HasPrefix(name, f) }) {
+		return other
 	}
 	for _, c := range []class{attention, matrix} {
 		if slices.ContainsFunc(words[c], func(w string) bool { return strings.Contains(name, w) }) {
