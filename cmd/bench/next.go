@@ -7,13 +7,17 @@ import (
 	"github.com/phasebench/phasebench/internal/analyze"
 )
 
-// next names what would make the answer of a run better, with the reason: a price,
-// an interval that holds for another launch, or another run to hold it against.
+// next names what would make the answer of a run better, with the reason: its other
+// rows, a price, an interval that holds for another launch, or another run to hold
+// it against.
 func next(dir string, a *analyze.Analysis) string {
 	withinProcess := slices.ContainsFunc(a.Groups, func(g *analyze.Group) bool { return !g.ByLaunch })
+	rows := a.Accounting
 	switch {
 	case len(a.Groups) == 0:
 		return fmt.Sprintf("%s doctor, since nothing was measured", program)
+	case rows.Planned != nil && rows.Missing > 0 && len(a.RunIDs) == 1: // a merged run is continued where its parts are
+		return fmt.Sprintf("%s --resume %s, since %d of %d rows are missing", program, dir, rows.Missing, *rows.Planned)
 	case len(a.Rankings) == 0 || !a.Rankings[0].Own:
 		return fmt.Sprintf("%s analyze %s --rate USD_PER_HOUR, since no measured device has a price of its own", program, dir)
 	case withinProcess:

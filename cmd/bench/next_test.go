@@ -10,8 +10,12 @@ import (
 func TestNext(t *testing.T) {
 	measured := []*analyze.Group{{ByLaunch: true}}
 	own := []*analyze.Ranking{{Own: true}}
+	planned := 9
+	cut := analyze.Accounting{Planned: &planned, Missing: 2}
 	for want, a := range map[string]*analyze.Analysis{
 		"doctor, since nothing was measured": {},
+		"--resume run, since 2 of 9 rows":    {Groups: measured, Rankings: own, Accounting: cut, RunIDs: []string{"a"}},
+		"compare run ANOTHER":                {Groups: measured, Rankings: own, Accounting: cut, RunIDs: []string{"a", "b"}},
 		"analyze run --rate USD_PER_HOUR":    {Groups: measured, Rankings: []*analyze.Ranking{{}}},
 		"with --launches 3":                  {Groups: append(measured, &analyze.Group{}), Rankings: own},
 		"compare run ANOTHER_RUN":            {Groups: measured, Rankings: own},
