@@ -53,7 +53,7 @@ type Row struct {
 	CILo   *float64 `json:"ci95_lo"`
 	CIHi   *float64 `json:"ci95_hi"`
 	P      *float64 `json:"p"`
-	PHolm  *float64 `json:"p_holm"` // corrected over all tests of the comparison
+	PHolm  *float64 `json:"p_holm"` // corrected over all tests between these two sides
 	OldN   int      `json:"old_n"`  // repetitions, or of energy, valid windows
 	NewN   int      `json:"new_n"`
 	Within bool     `json:"within_process"`  // replicates are no independent launches
@@ -139,11 +139,11 @@ func Compare(sides []*Side, opts Options) (*Result, error) {
 		for _, p := range pairs {
 			p.test(old, sides[i+1])
 		}
+		correct(pairs)
 	}
 	if compared == 0 {
 		return nil, fmt.Errorf("%w%s", ErrNothing, out.apart())
 	}
-	correct(all)
 	var said remarks
 	for i, pairs := range all {
 		with := sides[i+1]
@@ -284,16 +284,16 @@ func why(err error) string {
 	return "fewer than two repetitions of each"
 }
 
-// correct corrects the p-values of all tests by Holm.
-func correct(all [][]*pair) {
+// correct corrects the p-values of all tests between two sides by Holm. Further
+// sides are families of their own, so that what is said of one does not depend on
+// which others are shown beside it.
+func correct(pairs []*pair) {
 	var tests []*test
 	var p []float64
-	for _, pairs := range all {
-		for _, pair := range pairs {
-			for i := range pair.tests {
-				if t := &pair.tests[i]; t.ratio != nil {
-					tests, p = append(tests, t), append(p, t.ratio.Test.P)
-				}
+	for _, pair := range pairs {
+		for i := range pair.tests {
+			if t := &pair.tests[i]; t.ratio != nil {
+				tests, p = append(tests, t), append(p, t.ratio.Test.P)
 			}
 		}
 	}

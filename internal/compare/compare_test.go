@@ -300,6 +300,16 @@ func TestSides(t *testing.T) {
 		}
 	}
 
+	for _, name := range got.With { // what is said of one side does not depend on the other
+		i := slices.IndexFunc(got.Rows, func(r Row) bool { return r.With == name })
+		alone := mustCompare(t, sidesOf(usual.run("a"), with(func(s *shape) { s.decodeSpeed = map[string]float64{"b": 2, "c": 0.5}[name] }).run(name)), Options{})
+		for j, row := range alone.Rows {
+			if beside := got.Rows[i+j]; *row.PHolm != *beside.PHolm || row.Verdict != beside.Verdict {
+				t.Errorf("%s alone: %s, p %g, beside another: %s, p %g", row.Metric, row.Verdict, *row.PHolm, beside.Verdict, *beside.PHolm)
+			}
+		}
+	}
+
 	both := usual.run("a")
 	for _, row := range with(func(s *shape) { s.decodeSpeed = 2; s.change = func(r *record.Record) { r.Backend = "fast" } }).rows() {
 		row.Origin = "csv"

@@ -125,7 +125,7 @@ func (r *Result) Footnotes() []string {
 		}
 	}
 	prices, noise = distinct(prices), distinct(noise)
-	notes := []string{"Ratios are of geometric means, new over old, with 95 % intervals; p is Welch's on logarithms, corrected by Holm over all cells and metrics; ~ means not told apart at 0.05. A time and the speed it is the inverse of share one test."}
+	notes := []string{"Ratios are of geometric means, new over old, with 95 % intervals; p is Welch's on logarithms, corrected by Holm over all cells and metrics of the two sides; ~ means not told apart at 0.05. A time and the speed it is the inverse of share one test."}
 	if len(noise) > 0 {
 		notes = append(notes, "Fewer than 3 launches: intervals and p are within one process and say nothing about a new launch. So a difference is only called when it is significant and larger than two launches may lie apart ("+strings.Join(noise, ", ")+"; see --noise). Runs with 3 launches or more need no such allowance.")
 	}
