@@ -52,6 +52,16 @@ func (p power) sampled() *float64 {
 	return &p.watts
 }
 
+// neededMs is how long a phase must last for its power to count; the period of
+// the sensor must be known.
+func neededMs(of *record.PhasePower) float64 {
+	period := *of.SensorPeriodMs
+	if of.Source == "average" {
+		period = max(period, averageWindowMs)
+	}
+	return minPeriods * period
+}
+
 // phasePower returns the mean power of one phase of a row; when it does not
 // count, nil, and why unless there was just no sample.
 func phasePower(of *record.PhasePower, p record.PowerStats, ms float64) (watts *float64, why string) {
@@ -61,12 +71,8 @@ func phasePower(of *record.PhasePower, p record.PowerStats, ms float64) (watts *
 		}
 		return nil, "the period of the power sensor is not known: no energy"
 	}
-	period := *of.SensorPeriodMs
-	if of.Source == "average" {
-		period = max(period, averageWindowMs)
-	}
-	if ms < minPeriods*period {
-		return nil, fmt.Sprintf("shorter than %d periods of %.0f ms of the power sensor: no energy", minPeriods, period)
+	if ms < neededMs(of) {
+		return nil, fmt.Sprintf("shorter than %d periods of the power sensor: no energy", minPeriods)
 	}
 	if p.NSamples == 0 {
 		return nil, ""

@@ -17,9 +17,9 @@ func TestShortPhasesHaveNoPower(t *testing.T) {
 		why    string
 	}{
 		"two periods":         {record.PhasePower{Source: "instant", SensorPeriodMs: ptr(100.0)}, sampled, 200, true, ""},
-		"less":                {record.PhasePower{Source: "instant", SensorPeriodMs: ptr(100.0)}, sampled, 199, false, "shorter than 2 periods of 100 ms of the power sensor: no energy"},
+		"less":                {record.PhasePower{Source: "instant", SensorPeriodMs: ptr(100.0)}, sampled, 199, false, "shorter than 2 periods of the power sensor: no energy"},
 		"no sample":           {record.PhasePower{Source: "instant", SensorPeriodMs: ptr(100.0)}, record.PowerStats{}, 200, false, ""},
-		"mean over a second":  {record.PhasePower{Source: "average", SensorPeriodMs: ptr(100.0)}, sampled, 1999, false, "shorter than 2 periods of 1000 ms of the power sensor: no energy"},
+		"mean over a second":  {record.PhasePower{Source: "average", SensorPeriodMs: ptr(100.0)}, sampled, 1999, false, "shorter than 2 periods of the power sensor: no energy"},
 		"mean over a second2": {record.PhasePower{Source: "average", SensorPeriodMs: ptr(100.0)}, sampled, 2000, true, ""},
 		"unknown period":      {record.PhasePower{Source: "instant"}, sampled, 1e6, false, "the period of the power sensor is not known: no energy"},
 	} {
@@ -37,7 +37,7 @@ func TestShortPrefillLeavesDecodeItsEnergy(t *testing.T) {
 	if c := a.Groups[0].Costs[0]; c.Blend.Complete() || c.PrefillAlone.Complete() || !c.DecodeAlone.Complete() {
 		t.Errorf("%+v", c)
 	}
-	if !warned(a, "prefill: shorter than 2 periods of 10 ms") {
+	if !warnedAt(a, "m on b, s: 5 of 20 ms", "prefill: shorter than 2 periods of the power sensor") {
 		t.Errorf("warnings %v", a.Warnings)
 	}
 	row := tableNamed(t, a, "tables/decode_cost").Rows[0]

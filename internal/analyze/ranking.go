@@ -183,8 +183,8 @@ func (r *Ranking) warn(w *warnings) {
 	}
 	for _, e := range r.Entries {
 		if !slices.Equal(e.Scenarios, full) {
-			w.add("ranking", "%s was measured on %s only, others on %s; its place rests on other work",
-				e.ConfigKey, strings.Join(e.Scenarios, ", "), strings.Join(full, ", "))
+			w.add(e.String(), "measured on %s only, others on %s; the place in the ranking rests on other work",
+				strings.Join(e.Scenarios, ", "), strings.Join(full, ", "))
 		}
 	}
 }

@@ -108,7 +108,11 @@ func (g *Group) warn(w *warnings) {
 				continue
 			}
 			if _, why := phasePower(r.PhasePower, phase.of(r.PhasePower), phase.ms.Mean); why != "" {
-				w.add(fmt.Sprintf("%s: %.3g ms", where, phase.ms.Mean), "%s: %s", phase.name, why)
+				at := where
+				if r.PhasePower.SensorPeriodMs != nil {
+					at = fmt.Sprintf("%s: %.3g of %.0f ms", where, phase.ms.Mean, neededMs(r.PhasePower))
+				}
+				w.add(at, "%s: %s", phase.name, why)
 				break
 			}
 		}
