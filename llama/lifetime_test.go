@@ -209,15 +209,16 @@ func TestNaN(t *testing.T) {
 	promise.Of(t, "weights that are NaN", "a model whose every logit is NaN",
 		"an error says NaN; the cache is left empty")
 	m := nanModel(t)
-	for _, host := range []bool{false, true} {
-		c := newContext(t, m, ContextParams{NCtx: 32, HostArgmax: host})
+	for where, p := range map[string]ContextParams{"graph": {}, "graph-split": {SplitArgmax: true}, "host": {HostArgmax: true}} {
+		p.NCtx = 32
+		c := newContext(t, m, p)
 		check := func(what string, err error) {
 			t.Helper()
 			if !errors.Is(err, ErrEngine) || !strings.Contains(err.Error(), "NaN") {
-				t.Errorf("host argmax %t, %s: %v", host, what, err)
+				t.Errorf("argmax %s, %s: %v", where, what, err)
 			}
 			if used, err := c.KVUsedBytes(); err != nil || used != 0 || c.Pos() != 0 {
-				t.Errorf("host argmax %t, %s failed and left %d positions, %d bytes, %v", host, what, c.Pos(), used, err)
+				t.Errorf("argmax %s, %s failed and left %d positions, %d bytes, %v", where, what, c.Pos(), used, err)
 			}
 		}
 		_, err := c.Prefill(promptOf(m, 8))

@@ -91,8 +91,9 @@ type ContextParams struct {
 	// HostArgmax copies the logits to the host at every step and chooses the
 	// token there, which is what makes Logits available.
 	HostArgmax bool
-	// SplitArgmax has the choice on the device made in two passes: among the
-	// tokens of each part of the vocabulary, then among what they chose.
+	// SplitArgmax has the choice on a GPU made in two passes: among the tokens of
+	// each part of the vocabulary, then among what they chose. A CPU makes it in
+	// one, whose order of equals and whose error about NaN are those of HostArgmax.
 	SplitArgmax bool
 	// Outputs is the largest number of positions that one call of Score returns
 	// the logits of, which the engine reserves memory for; 0 without Score.

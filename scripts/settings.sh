@@ -8,7 +8,6 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 on_both='
 flash-off | | --flash-attn off | no flash attention
 host-argmax | | --argmax host | the greedy token is chosen on the host
-split-argmax | | --argmax graph-split | the greedy token is chosen in two passes
 ubatch-128 | | --ubatch 128 | 128 tokens to a compute graph
 ubatch-64 | | --ubatch 64 | 64 tokens to a compute graph
 no-mmap | | --mmap=false | the model file is read, not mapped
@@ -16,6 +15,7 @@ kv-unified | | --kv-unified | one KV buffer for all sequences'
 on_cpu='
 one-thread | | --threads 1 | a single CPU thread'
 on_gpu='
+split-argmax | | --argmax graph-split | the greedy token is chosen in two passes
 graph-opt | GGML_CUDA_GRAPH_OPT=1 | | branches of a CUDA graph on streams of their own
 no-graphs | GGML_CUDA_DISABLE_GRAPHS=1 | | every kernel launched by itself
 no-fusion | GGML_CUDA_DISABLE_FUSION=1 | | no fused kernels

@@ -41,7 +41,7 @@ func probeCommand(_ context.Context, args []string, io stdio) error {
 	threads := fs.Int("threads", 0, "CPU threads (default: physical cores, or 1 with everything on a GPU)")
 	ubatch := fs.Int("ubatch", 0, "most tokens computed at once (default: 512)")
 	flash := fs.String("flash-attn", "on", "on, off or auto")
-	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph, graph-split (there in two passes) or host")
+	argmax := fs.String("argmax", "graph", "where the greedy token is chosen: graph, graph-split (on a GPU in two passes) or host")
 	batch := fs.Int("batch", 1, "sequences evaluated together, each with a prompt of its own; times are of all")
 	mmap := fs.Bool("mmap", true, "map the model file instead of reading it")
 	unified := fs.Bool("kv-unified", false, "one buffer for the cells of all sequences instead of one each")

@@ -12,7 +12,8 @@
 //
 // The engine's argmax on a GPU has one block of threads for a row, and so one of
 // its many processors. The split choice looks for the largest in each of many
-// parts of a row, and then for the part that has the largest of these.
+// parts of a row, and then for the part that has the largest of these. A CPU has
+// no need of it, and the engine's argmax there passes over NaN.
 
 #include "engine.h"
 
@@ -126,11 +127,8 @@ ggml_tensor *split_argmax(ggml_context *ctx, ggml_tensor *logits) {
 }
 
 ggml_tensor *argmax_of(const greedy &g, ggml_context *ctx, ggml_tensor *logits) {
-    if (g.split && logits->ne[0] < 1 << 24) {
-        return split_argmax(ctx, logits);
-    }
     if (!g.on_cpu) {
-        return ggml_argmax(ctx, logits);
+        return g.split && logits->ne[0] < 1 << 24 ? split_argmax(ctx, logits) : ggml_argmax(ctx, logits);
     }
     const int tasks = logits->ne[1] > 1 ? GGML_N_TASKS_MAX : 1;
     return ggml_custom_4d(ctx, GGML_TYPE_I32, logits->ne[1], 1, 1, 1, &logits, 1, argmax_op, tasks, nullptr);
