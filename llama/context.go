@@ -89,8 +89,8 @@ func (h *handle) open(op string, m *Model, p ContextParams) error {
 			p.Threads = 1
 		}
 	}
-	if p.NUbatch < 1 || p.NUbatch > p.NBatch || p.NBatch > math.MaxInt32 || p.Threads < 1 || p.Threads > 512 {
-		return refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) < 2^31 and 1 <= threads (%d) <= 512", p.NUbatch, p.NBatch, p.Threads))
+	if p.NUbatch < 1 || p.NUbatch > p.NBatch || p.NBatch > math.MaxInt32 || p.Threads < 1 || p.Threads > maxThreads {
+		return refuse(op, fmt.Sprintf("need 1 <= n_ubatch (%d) <= n_batch (%d) < 2^31 and 1 <= threads (%d) <= %d", p.NUbatch, p.NBatch, p.Threads, maxThreads))
 	}
 	if p.FlashAttn < FlashAuto || p.FlashAttn > FlashOn {
 		return refuse(op, fmt.Sprintf("flash attention is %d; give FlashAuto, FlashOff or FlashOn", p.FlashAttn))

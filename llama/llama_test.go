@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // The five architectures of the study, small enough for tests.
@@ -503,11 +505,22 @@ func TestPhysicalCores(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		sys           string
-		logical, want int
-	}{{sys, 4, 2}, {sys, 1, 1}, {t.TempDir(), 3, 3}} {
-		if got := physicalCores(c.sys, c.logical); got != c.want {
-			t.Errorf("%d logical CPUs: %d cores, want %d", c.logical, got, c.want)
+		sys        string
+		cpus       []int // of the mask; all without
+		most, want int
+	}{
+		{sys, nil, 4, 2}, {sys, nil, 1, 1}, {t.TempDir(), nil, 3, 3}, {t.TempDir(), nil, 1000, 512},
+		{sys, []int{0, 1}, 2, 2}, {sys, []int{1, 3}, 2, 1}, // of which the last are one core
+	} {
+		var mask *unix.CPUSet
+		if c.cpus != nil {
+			mask = &unix.CPUSet{}
+			for _, cpu := range c.cpus {
+				mask.Set(cpu)
+			}
+		}
+		if got := physicalCores(c.sys, mask, c.most); got != c.want {
+			t.Errorf("CPUs %v, at most %d: %d cores, want %d", c.cpus, c.most, got, c.want)
 		}
 	}
 }
