@@ -29,7 +29,8 @@ const (
 	countEvery = 2
 )
 
-// keep is how long samples stay in memory: longer than a row may take.
+// keep is how long samples stay in memory that were there when a report was asked
+// for; later ones stay until the next, since a row may take hours.
 const keep = 20 * time.Minute
 
 // source is a device that can be sampled.
@@ -54,6 +55,7 @@ type sampler struct {
 
 	mu            sync.Mutex // held while a sample is taken: who asks sees all that were begun before
 	kept          []Sample   // oldest first
+	reportedNs    int64      // time of the latest sample when a report was asked for
 	turn          int        // of the sample to come; in turn 0 it tells all
 	closely       bool       // the energy counter is read often
 	counted       bool       // the latest sample tells it
@@ -204,7 +206,7 @@ func (s *sampler) due() want {
 
 // remember adds a sample and forgets the first quarter when that is too old.
 func (s *sampler) remember(now Sample) {
-	if n := len(s.kept) / 4; n > 0 && now.TimeNs-s.kept[n].TimeNs > int64(keep) {
+	if n := len(s.kept) / 4; n > 0 && s.kept[n].TimeNs < min(s.reportedNs, now.TimeNs-int64(keep)) {
 		s.kept = slices.Delete(s.kept, 0, n)
 	}
 	s.kept = append(s.kept, now)
@@ -263,6 +265,9 @@ func (s *sampler) report(startNs, endNs int64) report {
 	defer s.mu.Unlock()
 	if err := s.log.flush(); err != nil {
 		s.doubt("%v", err)
+	}
+	if n := len(s.kept); n > 0 {
+		s.reportedNs = s.kept[n-1].TimeNs
 	}
 	return report{
 		samples: slices.Clone(within(s.kept, startNs, endNs)), lost: s.lost, interval: s.intervalNow(),

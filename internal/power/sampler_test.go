@@ -55,16 +55,25 @@ func TestSamplerForgetsTheOldest(t *testing.T) {
 	const step = time.Second
 	s := testSampler(t, &looks{stepNs: int64(step)})
 	n := int64(4 * keep / step)
+	for range n { // a long row: nobody asks
+		s.poll()
+	}
+	if got := s.report(0, n*int64(step)).samples; int64(len(got)) != n-1 {
+		t.Errorf("%d of %d samples of a row of %v are kept", len(got), n-1, 4*keep)
+	}
+	s.kept = nil
 	for i := int64(1); i <= n; i++ {
 		s.poll()
+		s.report(0, 0)
 		if got := time.Duration(len(s.kept)) * step; got < min(keep, time.Duration(i)*step) || got > keep*3/2 {
 			t.Fatalf("%v are kept after %d samples", got, i)
 		}
 	}
 	check := func(start, end, first int64, n int) {
 		t.Helper()
-		got := s.report(start*int64(step), end*int64(step)).samples
-		if len(got) != n || n > 0 && (got[0].TimeNs != first*int64(step) || got[n-1].TimeNs != (first+int64(n)-1)*int64(step)) {
+		before := 4 * int64(keep) // the long row
+		got := s.report(before+start*int64(step), before+end*int64(step)).samples
+		if len(got) != n || n > 0 && (got[0].TimeNs-before != first*int64(step) || got[n-1].TimeNs-before != (first+int64(n)-1)*int64(step)) {
 			t.Errorf("[%d,%d): %d samples, want %d from %d on", start, end, len(got), n, first)
 		}
 	}
