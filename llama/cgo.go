@@ -3,10 +3,10 @@
 package llama
 
 // The shim and the engine lie in build/lib: beside the executable's folder for
-// ./bench, and found by its own path for test binaries.
+// ./bench, and found by its own path for test binaries. The shim's C headers lie
+// in this folder, where go sees that they changed.
 
 /*
-#cgo CFLAGS: -I${SRCDIR}/shim
 #cgo LDFLAGS: -L${SRCDIR}/../build/lib -lphasebench_shim -Wl,-rpath,$ORIGIN/build/lib -Wl,-rpath,${SRCDIR}/../build/lib
 #include "shim.h"
 */
