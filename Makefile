@@ -15,7 +15,7 @@ export CGO_LDFLAGS = -O2 -g -Wl,-z,lazy
 GO = $(firstword $(wildcard toolchain/go/bin/go) go)
 BUILD := build/cmake
 LIBS := build/lib
-ENGINE_SOURCES := $(wildcard llama/shim/*) CMakeLists.txt third_party/llama.cpp.lock
+ENGINE_SOURCES := $(wildcard llama/*.h llama/shim/*) CMakeLists.txt third_party/llama.cpp.lock
 MODULE := github.com/phasebench/phasebench
 # A bundle for hosts without network has no git; it brings its commit along.
 VERSION := $(shell cat COMMIT 2>/dev/null || git describe --always --dirty --tags 2>/dev/null || echo unknown)
@@ -132,13 +132,21 @@ CMAKE = cmake -S . -B $(BUILD) $$(command -v ninja >/dev/null && echo -G Ninja) 
 	-DCMAKE_CXX_COMPILER_LAUNCHER=$$(command -v ccache) \
 	-DPHASEBENCH_PORTABLE=$(if $(PORTABLE),ON,OFF)
 
-$(LIBS)/.cpu: $(ENGINE_SOURCES)
+# What was asked for beyond the usual. Without a wish, libraries stay what they are.
+ASKED = $(strip $(PORTABLE:%=PORTABLE=%) $(CUDA_ARCH:%=CUDA_ARCH=%) $(FA_QUANTS:%=FA_QUANTS=%))
+.PHONY: ask
+ask:
+$(LIBS)/.asked: ask
+	@mkdir -p $(@D)
+	@[ -e $@ ] && { [ -z "$(ASKED)" ] || [ "$$(cat $@)" = "$(ASKED)" ]; } || echo "$(ASKED)" > $@
+
+$(LIBS)/.cpu: $(ENGINE_SOURCES) $(LIBS)/.asked
 	@$(MAKE) --no-print-directory bootstrap
 	$(CMAKE)
 	cmake --build $(BUILD) --parallel --target phasebench_shim
 	@touch $@
 
-$(LIBS)/.cuda: $(ENGINE_SOURCES)
+$(LIBS)/.cuda: $(ENGINE_SOURCES) $(LIBS)/.asked
 	@scripts/check-cuda.sh
 	@$(MAKE) --no-print-directory bootstrap
 	$(CMAKE) -DGGML_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=$(or $(CUDA_ARCH),native) \
