@@ -22,8 +22,9 @@ func (c *Context) Clear() {
 }
 
 // Remove forgets the positions from pos on. The next call must be Prefill. It
-// fails with ErrBadInput when pos is out of range or the kind of cache cannot
-// forget a part.
+// fails with ErrBadInput when pos is out of range, the kind of cache cannot
+// forget a part, or it is of a sliding window and of the window before pos some
+// is gone.
 func (c *Context) Remove(pos int) error {
 	const op = "remove"
 	if err := c.usable(op); err != nil {

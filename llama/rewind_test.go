@@ -120,3 +120,45 @@ func TestRewindAllocatesNothing(t *testing.T) {
 		t.Errorf("decoding and rewinding allocates %v times", n)
 	}
 }
+
+// A sliding window's cache is of the window and not of the context. It can be
+// rewound while it holds the window before the mark, and says so when not.
+func TestRewindSlidingWindow(t *testing.T) {
+	const cells = 256 // the window of 16 and a batch of 64, padded
+	c := newContext(t, slidingModel(t), ContextParams{NCtx: 2048, NUbatch: 64})
+	if _, err := c.Prefill(promptOf(c.model, 300)); err != nil {
+		t.Fatal(err)
+	}
+	kv, full := int64(0), kvFormula(c.model.Info(), 2048)
+	for _, m := range c.MemoryUse() {
+		kv += m.KV
+	}
+	if kv != full*cells/2048 {
+		t.Errorf("a cache of %d bytes, want %d of the 2048 cells of %d bytes", kv, cells, full)
+	}
+	mark, err := c.Mark()
+	if err != nil {
+		t.Fatal(err)
+	}
+	generate := func(n int) (tokens []int32) {
+		t.Helper()
+		if err := c.Generate(n, func(_ int, token int32) error { tokens = append(tokens, token); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return tokens
+	}
+	first := generate(64)
+	if err := c.Rewind(mark); err != nil {
+		t.Fatal(err)
+	}
+	if again := generate(64); !slices.Equal(again, first) {
+		t.Errorf("%v, first %v", again, first)
+	}
+	generate(cells)
+	if err := c.Rewind(mark); !errors.Is(err, ErrBadInput) || c.Pos() != 300+64+cells {
+		t.Errorf("rewound over more than the cache holds: %v, at position %d", err, c.Pos())
+	}
+	if err := c.Generate(1, func(int, int32) error { return nil }); err != nil {
+		t.Errorf("a step after a rewind that was refused: %v", err)
+	}
+}

@@ -91,17 +91,24 @@ func irregular(t *testing.T, arch string, layer []tensor, keys ...metadata) *Mod
 
 // A cache that is not keys and values of all positions says so, and is counted by
 // the engine all the same; models with nothing but attention have a formula.
-func TestIrregularCaches(t *testing.T) {
-	vector := func(name string, n int64) tensor { return tensor{name: name, columns: n, mean: 1} }
-	matrix := func(name string, columns, rows int64) tensor {
-		return tensor{name: name, columns: columns, rows: rows, f16: true}
-	}
-	sliding := irregular(t, "gemma2", []tensor{
+func vector(name string, n int64) tensor { return tensor{name: name, columns: n, mean: 1} }
+
+func matrix(name string, columns, rows int64) tensor {
+	return tensor{name: name, columns: columns, rows: rows, f16: true}
+}
+
+// slidingModel has a layer that sees 16 positions only.
+func slidingModel(t *testing.T) *Model {
+	return irregular(t, "gemma2", []tensor{
 		vector("attn_norm.weight", 64), matrix("attn_q.weight", 64, 64), matrix("attn_k.weight", 64, 64), matrix("attn_v.weight", 64, 64),
 		matrix("attn_output.weight", 64, 64), vector("post_attention_norm.weight", 64), vector("ffn_norm.weight", 64),
 		matrix("ffn_gate.weight", 64, 128), matrix("ffn_up.weight", 64, 128), matrix("ffn_down.weight", 128, 64), vector("post_ffw_norm.weight", 64),
 	}, metadata{"feed_forward_length", uint32(128)}, metadata{"attention.head_count", uint32(2)}, metadata{"attention.head_count_kv", uint32(2)},
 		metadata{"attention.key_length", uint32(32)}, metadata{"attention.value_length", uint32(32)}, metadata{"attention.sliding_window", uint32(16)})
+}
+
+func TestIrregularCaches(t *testing.T) {
+	sliding := slidingModel(t)
 	f32 := func(t tensor, mean float64) tensor { t.f16, t.mean = false, mean; return t }
 	recurrent := irregular(t, "mamba", []tensor{
 		vector("attn_norm.weight", 64), matrix("ssm_in.weight", 64, 256), f32(matrix("ssm_conv1d.weight", 4, 128), 0), vector("ssm_conv1d.bias", 128),

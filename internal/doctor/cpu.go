@@ -28,7 +28,7 @@ func CPU(m environ.Machine, held []string) []Line {
 	if m.CPULimit != nil {
 		s.check(*m.CPULimit < float64(min(cores, cmp.Or(m.CPUsAllowed, cores))), "quota",
 			"lift the limit (docker --cpus, CPUQuota=); or take it as the machine and say so beside the figures",
-			"the control group allows %.2g CPUs; the engine takes no more threads than that, of %d cores, and is stopped when they used it up", *m.CPULimit, cores)
+			"the control group allows %.2g CPUs of %d cores; the engine takes about as many threads, which are stopped when they used that up", *m.CPULimit, cores)
 	}
 	if m.Governor != "" {
 		s.check(m.Governor != "performance", "governor", "sudo cpupower frequency-set -g performance, until the next boot",

@@ -85,7 +85,7 @@ func TestCPU(t *testing.T) {
 	check(t, CPU(environ.Collect(tree(t, laptop)), []string{"OMP_NUM_THREADS"}),
 		want{"cores", OK, "^Core, 2 logical, how many physical is not told", ""},
 		want{"affinity", Warn, "1 of 2 logical cores", "taskset"},
-		want{"quota", Warn, "allows 0.75 CPUs", "threads: 1 under the backend"},
+		want{"quota", Warn, "allows 0.75 CPUs", "lift the limit"},
 		want{"governor", Warn, "^powersave: ", "cpupower"},
 		want{"turbo", OK, "^on: ", ""},
 		want{"load", Warn, "^1.01 over the last minute, on 2 cores", "stop what else runs"},
@@ -102,7 +102,7 @@ func TestQuotaAboveTheMask(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	m.CPULimit = ptr(1.9)
-	if l := named(CPU(m, nil), "quota"); len(l) != 1 || l[0].Level != Warn || !strings.Contains(l[0].Fix, "threads: 1 ") {
+	if l := named(CPU(m, nil), "quota"); len(l) != 1 || l[0].Level != Warn || !strings.Contains(l[0].Fix, "lift the limit") {
 		t.Errorf("%+v", l)
 	}
 }

@@ -67,6 +67,7 @@ pb_context *pb_context_new(pb_model *model, const pb_context_params *p, pb_error
         cp.flash_attn_type = static_cast<llama_flash_attn_type>(p->flash_attn);
         cp.type_k = type_by_name(p->type_k);
         cp.type_v = type_by_name(p->type_v);
+        cp.swa_full = false; // as in the engine's server and its llama-bench
         cp.no_perf = true;
         if (p->graph_argmax) {
             out->chains = pb::greedy_in_graph(p->n_seq, p->split_argmax);

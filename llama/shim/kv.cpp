@@ -12,7 +12,9 @@
 #include "llama-io.h"
 #include "llama-memory.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 namespace {
@@ -50,8 +52,21 @@ bool pb_kv_clear(pb_context *c, pb_error *err) {
     });
 }
 
+// A cache of sliding windows keeps little more than the window, and the engine
+// would go on without what is gone of it.
+static void check_window(pb_context *c, int from_pos) {
+    const int window = llama_model_n_swa(llama_get_model(c->ctx));
+    for (llama_seq_id seq = 0; window > 0 && from_pos > 0 && seq < c->n_seq; seq++) {
+        if (llama_memory_seq_pos_min(llama_get_memory(c->ctx), seq) > std::max(0, from_pos - window)) {
+            throw pb::failure{PB_BAD_INPUT, "of the window of " + std::to_string(window) + " positions before position " + std::to_string(from_pos) +
+                                                " some are not in the cache any more; clear it and evaluate them again"};
+        }
+    }
+}
+
 bool pb_kv_remove(pb_context *c, int from_pos, pb_error *err) {
     return pb::guarded(err, false, [&] {
+        check_window(c, from_pos);
         if (!llama_memory_seq_rm(llama_get_memory(c->ctx), c->n_seq > 1 ? -1 : 0, from_pos, -1)) {
             throw pb::failure{PB_BAD_INPUT, "this model's cache can only be cleared as a whole"};
         }
