@@ -25,7 +25,8 @@ func (c *Context) Mark() (Mark, error) {
 // mark can be used any number of times, after decoding of either kind. Rewind
 // allocates nothing; it compares the tokens before the mark and looks at each
 // cell of the cache, some microseconds. It fails with ErrBadInput when the
-// positions before the mark were replaced since, or Remove does. Logits need another evaluation first.
+// positions before the mark were replaced since, or Remove does. Logits need
+// another evaluation first.
 func (c *Context) Rewind(m Mark) error {
 	const op = "rewind"
 	if err := c.usable(op); err != nil {

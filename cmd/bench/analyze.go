@@ -31,9 +31,13 @@ func (p *priceFlags) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.file, "pricing", "", "pricing file (default: the matrix's)")
 	fs.Float64Var(&p.rate, "rate", -1, "what an hour of this machine costs, in $ (default: the pricing file's rate for the device)")
 	fs.Lookup("rate").DefValue = "0" // which help leaves out
+	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by: chat, rag-heavy, ... or the share of input, e.g. 0.9 (default: the pricing file's)")
+}
+
+// carbonFlags are for what counts emissions.
+func (p *priceFlags) carbonFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&p.carbon, "carbon", "", "region of configs/carbon.yaml, e.g. fr, or another file of carbon intensities (default 500 g/kWh)")
 	fs.StringVar(&p.region, "region", "", "region of that file (default: its own default)")
-	fs.StringVar(&p.blend, "blend", "", "mix of input and output tokens to rank by: chat, rag-heavy, ... or the share of input, e.g. 0.9 (default: the pricing file's)")
 }
 
 // check refuses values that no file could make right.
@@ -144,6 +148,7 @@ func analyzeCommand(_ context.Context, args []string, io stdio) error {
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
 	var p priceFlags
 	p.flags(fs)
+	p.carbonFlags(fs)
 	var with besideFlags
 	with.flags(fs)
 	asJSON := fs.Bool("json", false, "print all tables as JSON, as tables.json has them, and nothing else")

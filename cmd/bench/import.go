@@ -84,14 +84,15 @@ func origins(rows []record.Record) []string {
 
 // writeImport makes a run's folder of what was imported.
 func writeImport(dir string, from *imports.Result) error {
-	store, err := record.Create(dir)
+	id := "import-" + time.Now().UTC().Format("20060102-150405")
+	setup := rundir.Setup{RunID: id, PlannedRows: len(from.Rows), Matrix: []byte(noMatrix)}
+	store, err := record.Create(dir, func() error { return setup.Write(dir) })
 	if errors.Is(err, fs.ErrExist) {
 		return usageError{err}
 	}
 	if err != nil {
 		return err
 	}
-	id := "import-" + time.Now().UTC().Format("20060102-150405")
 	for i := range from.Rows {
 		from.Rows[i].RunID = id
 		if err := store.Append(&from.Rows[i]); err != nil {
@@ -104,6 +105,5 @@ func writeImport(dir string, from *imports.Result) error {
 			return errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, record.WindowFile), err), store.Close())
 		}
 	}
-	setup := rundir.Setup{RunID: id, PlannedRows: len(from.Rows), Matrix: []byte(noMatrix)}
-	return errors.Join(setup.Write(dir), store.Close())
+	return store.Close()
 }

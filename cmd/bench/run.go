@@ -32,6 +32,7 @@ func runCommand(ctx context.Context, args []string, io stdio) error {
 	sel.flags(flags)
 	var price priceFlags
 	price.flags(flags)
+	price.carbonFlags(flags)
 	resume := flags.String("resume", "", "continue the run in this folder: do only what is missing")
 	out := flags.StringP("out", "o", "", "folder for the results (default results/RUN-ID)")
 	noKV := flags.Bool("no-kv", false, "do not look into each model's KV cache after the rows")
@@ -364,6 +365,9 @@ func (j *job) inspectKV(ctx context.Context, l runner.Launcher, place record.Pla
 // scoreQuality scores the models that were measured on the text of the matrix, if
 // it names one.
 func (j *job) scoreQuality(ctx context.Context, l runner.Launcher, place record.Place, store *record.Store, stop <-chan struct{}, printer *progress.Printer, io stdio) error {
+	if j.plan.Spec.Quality == nil {
+		return nil
+	}
 	rows, _, err := record.Read(filepath.Join(j.dir, record.File))
 	if err != nil {
 		return err
@@ -421,7 +425,7 @@ type kept struct {
 // open returns the store to append to and what is there already.
 func (j *job) open() (*record.Store, kept, error) {
 	if j.fresh {
-		store, err := record.CreateAfter(j.dir, func() error { return j.setup.Write(j.dir) })
+		store, err := record.Create(j.dir, func() error { return j.setup.Write(j.dir) })
 		return store, kept{}, err
 	}
 	store, err := record.Open(j.dir)

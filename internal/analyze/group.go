@@ -225,7 +225,8 @@ func (g *Group) rates() {
 // replaceInterval puts the interval over launch means in place of the one over
 // rows.
 func (g *Group) replaceInterval(s *stats.Summary, values []float64) {
-	over, _ := stats.Describe(g.launchMeans(values), Confidence)
+	_, means := g.launchMeans(values)
+	over, _ := stats.Describe(means, Confidence)
 	s.CI, s.Half = over.CI, over.Half
 	s.Warnings = nil
 	for _, text := range over.Warnings {
@@ -235,28 +236,27 @@ func (g *Group) replaceInterval(s *stats.Summary, values []float64) {
 
 // launchMeans returns the mean of the values of each launch; values belong to
 // g.Rows in order.
-func (g *Group) launchMeans(values []float64) []float64 {
+func (g *Group) launchMeans(values []float64) (launches []int, means []float64) {
 	sum, n := map[int]float64{}, map[int]int{}
-	var order []int
 	for i, r := range g.Rows {
 		if n[r.Launch] == 0 {
-			order = append(order, r.Launch)
+			launches = append(launches, r.Launch)
 		}
 		sum[r.Launch] += values[i]
 		n[r.Launch]++
 	}
-	slices.Sort(order)
-	means := make([]float64, len(order))
-	for i, launch := range order {
-		means[i] = sum[launch] / float64(n[launch])
+	slices.Sort(launches)
+	for _, launch := range launches {
+		means = append(means, sum[launch]/float64(n[launch]))
 	}
-	return means
+	return launches, means
 }
 
 // replicates returns the values that intervals are made of.
 func (g *Group) replicates(values []float64) []float64 {
 	if g.ByLaunch {
-		return g.launchMeans(values)
+		_, means := g.launchMeans(values)
+		return means
 	}
 	return values
 }

@@ -73,7 +73,7 @@ func (o order) windows(windows []record.WindowRecord) []record.WindowRecord {
 
 func (o order) kv(points []record.KVRecord) []record.KVRecord {
 	return sorted(points, func(a, b *record.KVRecord) int {
-		return cmp.Or(cmp.Compare(o.models[a.Model], o.models[b.Model]), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Backend, b.Backend),
+		return cmp.Or(cmp.Compare(o.models[a.Model], o.models[b.Model]), cmp.Compare(a.Model, b.Model), cmp.Compare(a.Backend, b.Backend), cmp.Compare(a.Pool, b.Pool),
 			cmp.Compare(a.KVTypeK, b.KVTypeK), cmp.Compare(a.KVTypeV, b.KVTypeV), cmp.Compare(a.Asked, b.Asked))
 	})
 }

@@ -24,8 +24,9 @@ func compareRounds(a, b round) int {
 func (g *Group) byRound(values []float64) map[round]float64 {
 	out := map[round]float64{}
 	if g.ByLaunch {
-		for i, mean := range g.launchMeans(values) {
-			out[round{launch: i}] = mean
+		launches, means := g.launchMeans(values)
+		for i, launch := range launches {
+			out[round{launch: launch}] = means[i]
 		}
 		return out
 	}

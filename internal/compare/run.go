@@ -62,7 +62,7 @@ func Read(path string) (*Run, error) {
 	r.rows, doubles = record.Latest(rows)
 	r.Problems = append(append(r.Problems, problems...), doubles...)
 	if len(r.rows) == 0 {
-		return nil, fmt.Errorf("%s holds no rows", file)
+		return nil, errors.Join(append([]error{fmt.Errorf("%s holds no rows", file)}, r.Problems...)...)
 	}
 	return r, nil
 }

@@ -252,6 +252,21 @@ func TestPools(t *testing.T) {
 	}
 }
 
+// One folder is one run, by whatever path it is named.
+func TestRefusesAFolderTwice(t *testing.T) {
+	dir := t.TempDir()
+	part := study{t: t, models: 1, reps: 2, of: 2}.shard(dir, 1, nil)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(part, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{part, part + "/.", link} {
+		if _, err := Merge([]string{part, other}, filepath.Join(dir, "merged"), nil); !errors.Is(err, ErrNoRun) || !strings.Contains(err.Error(), "named twice") {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
+
 func TestRefusesOtherWork(t *testing.T) {
 	info := func(layers int) *record.ModelInfo { return &record.ModelInfo{Arch: "x", Layers: layers, Params: 1} }
 	for _, c := range []struct {

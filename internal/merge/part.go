@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,6 +21,7 @@ var ErrNoRun = errors.New("cannot be merged")
 // part is a run that is merged.
 type part struct {
 	dir   string // as it was given
+	file  fs.FileInfo
 	name  string // in the merged run
 	setup rundir.Setup
 	envs  []environ.Environment // of all its machines; none when not recorded
@@ -37,6 +39,9 @@ func readParts(dirs []string) ([]*part, error) {
 		if p.setup, err = rundir.Read(dir); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNoRun, err)
 		}
+		if p.file, err = os.Stat(dir); err != nil {
+			return nil, err
+		}
 		if len(p.setup.Parts) > 0 {
 			return nil, fmt.Errorf("%w: %s was merged from %d runs; name those instead", ErrNoRun, dir, len(p.setup.Parts))
 		}
@@ -48,8 +53,8 @@ func readParts(dirs []string) ([]*part, error) {
 			return nil, err
 		}
 		for _, other := range out {
-			if other.dir == dir {
-				return nil, fmt.Errorf("%w: %s is named twice", ErrNoRun, dir)
+			if os.SameFile(other.file, p.file) {
+				return nil, fmt.Errorf("%w: %s is named twice, as %s and as %s", ErrNoRun, other.name, other.dir, dir)
 			}
 		}
 		out = append(out, p)

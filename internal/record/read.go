@@ -126,7 +126,7 @@ func parse(line []byte, row *Record) error {
 	if err := decode(line, row, &row.Schema); err != nil {
 		return err
 	}
-	return wellFormed(row.Status, row.CellID, row.Model, row.Backend, row.Scenario)
+	return wellFormed(row.Status, row.CellID, row.Model, row.Backend, row.Scenario, row.Host, row.Pool, row.Origin, row.RunID, row.Device, row.EngineVersion)
 }
 
 // wellFormed checks what a row is known by: its cell's ID and then other names.

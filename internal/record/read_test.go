@@ -27,6 +27,8 @@ func TestReadGoesOnAfterBadLines(t *testing.T) {
 		{"no status", `{"schema":1,"cell_id":"a"}`, `unknown status ""`},
 		{"too long", `"` + strings.Repeat("x", maxLine) + `"`, "longer than"},
 		{"two objects", good + good, "not a whole JSON object"},
+		{"a terminal's command in the cell", `{"schema":1,"cell_id":"a\u001b[2J","status":"ok"}`, "control characters"},
+		{"a terminal's command in the device", `{"schema":1,"cell_id":"a","status":"ok","device":"\u001b[2J"}`, "control characters"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.jsonl")

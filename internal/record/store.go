@@ -27,18 +27,13 @@ type Store struct {
 	lock  *os.File
 }
 
-// Create starts a run in dir, which is made when missing. It fails with a
-// *LockedError when another process writes there and with an error that wraps
-// fs.ErrExist when dir already holds a run.
-func Create(dir string) (*Store, error) {
-	return CreateAfter(dir, func() error { return nil })
-}
-
-// CreateAfter is Create for a run that has more than rows. It calls setUp once
+// Create starts a run in dir, which is made when missing. It calls setUp once
 // nobody else can write to dir and before the file of the rows is made, so that
 // where there is one, everything is: a run that was killed on the way is not
-// there at all, and can be started again.
-func CreateAfter(dir string, setUp func() error) (*Store, error) {
+// there at all, and can be started again. It fails with a *LockedError when
+// another process writes there and with an error that wraps fs.ErrExist when dir
+// already holds a run.
+func Create(dir string, setUp func() error) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -146,7 +141,8 @@ func (s *Store) append(file string, v any) error {
 		}
 		s.files[file] = l
 		if err := errors.Join(s.repair(file), syncDir(s.dir)); err != nil {
-			return err
+			delete(s.files, file) // the next one repairs it, too
+			return errors.Join(err, l.f.Close())
 		}
 	}
 	return s.files[file].append(v)

@@ -26,9 +26,11 @@ func row(cell string, rep int, status Status) Record {
 	return Record{Schema: Schema, CellID: cell, Rep: rep, Status: status}
 }
 
+func nothing() error { return nil }
+
 func mustCreate(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Create(dir)
+	s, err := Create(dir, nothing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func TestAppendThenRead(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Create(dir); !errors.Is(err, fs.ErrExist) {
+	if _, err := Create(dir, nothing); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("Create on a directory with rows: %v, want fs.ErrExist", err)
 	}
 	s, err := Open(dir)
@@ -90,7 +92,9 @@ func TestOpenWithoutRun(t *testing.T) {
 func TestSecondRunIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s := mustCreate(t, dir)
-	for name, open := range map[string]func(string) (*Store, error){"Create": Create, "Open": Open} {
+	for name, open := range map[string]func(string) (*Store, error){
+		"Create": func(dir string) (*Store, error) { return Create(dir, nothing) }, "Open": Open,
+	} {
 		_, err := open(dir)
 		var locked *LockedError
 		if !errors.As(err, &locked) || locked.PID != os.Getpid() || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
@@ -189,6 +193,35 @@ func TestRepair(t *testing.T) {
 				t.Errorf("got %d rows, warnings %v, want %d rows", len(rows), warnings, tc.rows+1)
 			}
 		})
+	}
+}
+
+// As long as a file cannot be repaired, nothing is written behind its torn line.
+func TestAppendToAFileThatCannotBeRepaired(t *testing.T) {
+	dir := t.TempDir()
+	s := mustCreate(t, dir)
+	defer s.Close()
+	file := filepath.Join(dir, KVFile)
+	if err := os.WriteFile(file, []byte(`{"schema":1,"mod`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	torn := filepath.Join(dir, tornFile(KVFile))
+	if err := os.Mkdir(torn, 0o755); err != nil { // so that nothing can be moved there
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.AppendKV(&KVRecord{Model: "m"}); err == nil {
+			t.Error("no error")
+		}
+	}
+	if err := os.Remove(torn); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AppendKV(&KVRecord{Model: "m", Tokens: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got, problems, err := ReadKV(file); len(got) != 1 || len(problems) != 0 || err != nil {
+		t.Errorf("%d points, %v, %v", len(got), problems, err)
 	}
 }
 
@@ -453,10 +486,10 @@ func TestWindowsMayPass(t *testing.T) {
 
 // What a run needs is there before its rows' file is, and is not touched where
 // a run is already.
-func TestCreateAfter(t *testing.T) {
+func TestCreateSetsUp(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	killed := errors.New("killed while it was set up")
-	if _, err := CreateAfter(dir, func() error { return killed }); !errors.Is(err, killed) {
+	if _, err := Create(dir, func() error { return killed }); !errors.Is(err, killed) {
 		t.Errorf("got %v", err)
 	}
 	calls := 0
@@ -467,12 +500,12 @@ func TestCreateAfter(t *testing.T) {
 		}
 		return nil
 	}
-	s, err := CreateAfter(dir, setUp)
+	s, err := Create(dir, setUp)
 	if err != nil {
 		t.Fatalf("after a start that was killed: %v", err)
 	}
 	s.Close()
-	if _, err := CreateAfter(dir, setUp); !errors.Is(err, fs.ErrExist) || calls != 1 {
+	if _, err := Create(dir, setUp); !errors.Is(err, fs.ErrExist) || calls != 1 {
 		t.Errorf("over a run: %v, set up %d times", err, calls)
 	}
 }

@@ -68,8 +68,11 @@ func (s Setup) Write(dir string) error {
 	if s.Pricing != nil {
 		err = errors.Join(err, write(filepath.Join(dir, pricingFile), s.Pricing))
 	}
+	if err != nil {
+		return err
+	}
 	// Last, since a folder with a setup is taken as complete.
-	return errors.Join(err, write(filepath.Join(dir, SetupFile), append(data, '\n')))
+	return write(filepath.Join(dir, SetupFile), append(data, '\n'))
 }
 
 // write returns when the file is on the disk: rows that outlive a power cut are
