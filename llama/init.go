@@ -20,7 +20,7 @@ var initOnce struct {
 // Init loads the engine's backend modules. It must come before every other
 // call; calls after the first successful one do nothing. The engine reads its
 // switches from the environment once per process, for example
-// GGML_CUDA_DISABLE_GRAPHS: set them before Init, or with DisableCUDAGraphs.
+// GGML_CUDA_DISABLE_GRAPHS: set them before Init.
 func Init() error {
 	initOnce.Lock()
 	defer initOnce.Unlock()
@@ -37,17 +37,6 @@ func Init() error {
 	}
 	initOnce.done = true
 	return nil
-}
-
-// DisableCUDAGraphs makes CUDA run kernel by kernel for the rest of the
-// process. It must be called before Init.
-func DisableCUDAGraphs() error {
-	initOnce.Lock()
-	defer initOnce.Unlock()
-	if initOnce.done {
-		return refuse("disable graphs", "the engine is already initialised; it reads this switch once")
-	}
-	return os.Setenv("GGML_CUDA_DISABLE_GRAPHS", "1")
 }
 
 // Version returns the engine's version.

@@ -21,9 +21,6 @@ type handle struct{}
 // Init returns ErrNoCgo.
 func Init() error { return ErrNoCgo }
 
-// DisableCUDAGraphs returns ErrNoCgo.
-func DisableCUDAGraphs() error { return ErrNoCgo }
-
 // Version returns nothing.
 func Version() string { return "" }
 

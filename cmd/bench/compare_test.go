@@ -23,7 +23,7 @@ func TestCompareSameMatrix(t *testing.T) {
 		metric, within := slices.Index(lines[0], "metric"), slices.Index(lines[0], "within_process")
 		cells := 0
 		for _, line := range lines[1:] {
-			if !strings.HasSuffix(line[metric], "tok_per_s") || line[slices.Index(lines[0], "cells")] != "0" {
+			if !strings.HasSuffix(line[metric], "tok_s") || line[slices.Index(lines[0], "cells")] != "0" {
 				continue
 			}
 			cells++

@@ -36,7 +36,7 @@ func logitsCommand(_ context.Context, args []string, io stdio) error {
 	prefill := fs.Int("prefill", 1, "how many of them to evaluate in one call; the others follow one by one")
 	device := fs.String("device", "cpu", "cpu or cuda")
 	flash := fs.String("flash-attn", "on", "on, off or auto")
-	out := fs.String("out", "", "file to write: the logits of each position in turn, as little-endian float32")
+	out := fs.StringP("out", "o", "", "file to write: the logits of each position in turn, as little-endian float32")
 	if err := parse(fs, "logits --model FILE --tokens IDS --out FILE [flags]"+examples("logits --model models/gpt2.gguf --tokens 15496,995 --out logits.f32"), args, io.out); err != nil {
 		return err
 	}

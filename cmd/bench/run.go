@@ -320,12 +320,11 @@ func spent(sum runner.Summary, kvTook time.Duration, fresh bool) string {
 // busy warns of other work on the machine; it returns nothing if there is none
 // or the load is not known.
 func busy(m environ.Machine) string {
-	cores := cmp.Or(m.PhysicalCores, m.LogicalCores)
-	if m.LoadAverage == nil || cores == 0 || *m.LoadAverage <= float64(cores)/2 {
+	load := m.Loaded()
+	if load == "" {
 		return ""
 	}
-	return fmt.Sprintf("other work was running in the last minute: load %.2g on %d cores. If it still runs, times will be slower and scatter: stop it, or expect wide intervals",
-		*m.LoadAverage, cores)
+	return "other work was running in the last minute: " + load + ". If it still runs, times will be slower and scatter: stop it, or expect wide intervals"
 }
 
 // inspectKV looks into the caches of the models that were measured. It returns

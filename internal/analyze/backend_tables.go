@@ -15,8 +15,8 @@ func backendTables() []definition {
 			needs: "a GPU backend with CUDA graphs and one that differs from it in nothing else",
 			columns: []Column{
 				col("model", "model", ""), col("graphs", "graphs", ""), col("no_graphs", "no graphs", ""), blank("variant", "variant"),
-				col("prefill_speedup", "prefill", "×"), col("prefill_ci_lo", "lo", ""), col("prefill_ci_hi", "hi", ""),
-				col("decode_speedup", "decode", "×"), col("decode_ci_lo", "lo", ""), col("decode_ci_hi", "hi", ""),
+				col("prefill_speedup", "prefill", "×"), col("prefill_ci95_lo", "lo", ""), col("prefill_ci95_hi", "hi", ""),
+				col("decode_speedup", "decode", "×"), col("decode_ci95_lo", "lo", ""), col("decode_ci95_hi", "hi", ""),
 				col("replay_speedup", "without capture steps", "×"),
 				col("one_time_graphs_ms", "one-time, graphs", "ms"), col("one_time_no_graphs_ms", "no graphs", "ms"),
 				col("first_capture_ms", "first captures", "ms"), col("tokens_to_amortize_capture", "tokens to win those back", ""),
@@ -31,7 +31,7 @@ func backendTables() []definition {
 			columns: []Column{
 				col("model", "model", ""), col("scenario", "scenario", ""), blank("variant", "variant"),
 				col("no_graphs_tok_s", "no graphs", "tok/s"), col("graphs_tok_s", "graphs", "tok/s"),
-				col("speedup", "speed-up", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""),
+				col("speedup", "speed-up", "×"), col("ci95_lo", "lo", ""), col("ci95_hi", "hi", ""),
 			},
 			fill: fillGraphsByScenario,
 		},

@@ -108,7 +108,7 @@ func testTables() []definition {
 		{
 			name: studies + "backend_tests", section: "7", title: "Backends compared, scenario by scenario", needs: "two backends of one model",
 			columns: []Column{col("model", "model", ""), blank("variant", "variant"), col("phase", "phase", ""), col("a", "A", ""), col("b", "B", ""),
-				col("ratio", "time A/B", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""), col("t", "t", ""), col("df", "df", ""),
+				col("ratio", "time A/B", "×"), col("ci95_lo", "lo", ""), col("ci95_hi", "hi", ""), col("t", "t", ""), col("df", "df", ""),
 				{Name: "p", Title: "p", Digits: 2}, {Name: "p_holm", Title: "p, Holm", Digits: 2}, {Name: "cohens_d", Title: "d", Digits: 3},
 				col("verdict", "verdict", ""), col("replicates", "replicates", "")},
 			fill: func(a *Analysis, t *Table) error {

@@ -111,7 +111,7 @@ func uncachedTables() []definition {
 		columns: []Column{
 			col("model", "model", ""), col("backend", "backend", ""), blank("variant", "variant"), col("context_tokens", "context", "tokens"),
 			col("cached_tok_s", "cached", "tok/s"), col("uncached_tok_s", "uncached", "tok/s"),
-			col("cost_ratio", "uncached/cached cost", "×"), col("ci_lo", "lo", ""), col("ci_hi", "hi", ""), blank("growth", "× the shortest context"),
+			col("cost_ratio", "uncached/cached cost", "×"), col("ci95_lo", "lo", ""), col("ci95_hi", "hi", ""), blank("growth", "× the shortest context"),
 			Column{Name: "growth_per_1k", Title: "growth", Unit: "× per 1,000 tokens", Blank: true},
 		},
 		fill: func(a *Analysis, t *Table) error {

@@ -106,7 +106,7 @@ func TestStatistics(t *testing.T) {
 	for _, of := range []func(*record.Record) float64{prefillS, decodeS} {
 		for i := range 3 {
 			scenario := fmt.Sprintf("s%d", i)
-			want, err := stats.RatioOf(ofScenario(b.rows, scenario, of), ofScenario(a.rows, scenario, of), analyze.Confidence)
+			want, err := stats.StratifiedRatio([][]float64{ofScenario(b.rows, scenario, of)}, [][]float64{ofScenario(a.rows, scenario, of)}, analyze.Confidence)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,9 +119,9 @@ func TestStatistics(t *testing.T) {
 		if strings.Contains(row.Metric, "decode") || row.Metric == "tpot_ms" {
 			of, at = decodeS, 3
 		}
-		want, _ := stats.RatioOf(ofScenario(b.rows, row.Scenario, of), ofScenario(a.rows, row.Scenario, of), analyze.Confidence)
+		want, _ := stats.StratifiedRatio([][]float64{ofScenario(b.rows, row.Scenario, of)}, [][]float64{ofScenario(a.rows, row.Scenario, of)}, analyze.Confidence)
 		at += int(row.Scenario[1] - '0')
-		if strings.HasSuffix(row.Metric, "tok_per_s") {
+		if strings.HasSuffix(row.Metric, "tok_s") {
 			want.Value, want.CI.Lo, want.CI.Hi = 1/want.Value, 1/want.CI.Hi, 1/want.CI.Lo
 		}
 		for _, x := range []struct {
@@ -143,11 +143,11 @@ func TestStatistics(t *testing.T) {
 	// The geometric mean of the cells' ratios.
 	logs := 0.0
 	for _, row := range got.Rows {
-		if row.Metric == "decode_tok_per_s" {
+		if row.Metric == "decode_tok_s" {
 			logs += math.Log(*row.Ratio)
 		}
 	}
-	if mean := got.Means[1]; mean.Metric != "decode_tok_per_s" || mean.Cells != 3 || math.Abs(*mean.Ratio-math.Exp(logs/3)) > 1e-9 || mean.Verdict != "faster" || mean.PHolm != nil {
+	if mean := got.Means[1]; mean.Metric != "decode_tok_s" || mean.Cells != 3 || math.Abs(*mean.Ratio-math.Exp(logs/3)) > 1e-9 || mean.Verdict != "faster" || mean.PHolm != nil {
 		t.Errorf("mean %+v, want ratio %v", mean, math.Exp(logs/3))
 	}
 }
@@ -291,7 +291,7 @@ func TestSides(t *testing.T) {
 	share := 0.03
 	for i := range got.Rows {
 		row := &got.Rows[i]
-		want := row.With == "c" && row.Metric == "decode_tok_per_s"
+		want := row.With == "c" && row.Metric == "decode_tok_s"
 		if row.Slower(share) != want {
 			t.Errorf("%s %s: slower is %v, want %v", row.With, row.Metric, !want, want)
 		}
@@ -365,7 +365,7 @@ func TestCost(t *testing.T) {
 			continue
 		}
 		n++
-		want, _ := stats.RatioOf(ofScenario(b.rows, row.Scenario, cost), ofScenario(a.rows, row.Scenario, cost), analyze.Confidence)
+		want, _ := stats.StratifiedRatio([][]float64{ofScenario(b.rows, row.Scenario, cost)}, [][]float64{ofScenario(a.rows, row.Scenario, cost)}, analyze.Confidence)
 		if math.Abs(*row.Ratio-want.Value) > 1e-9 || math.Abs(*row.P-want.Test.P) > 1e-9*want.Test.P || row.Verdict != "cheaper" || !strings.Contains(row.Price, "$3.6/h") {
 			t.Errorf("%+v, want %+v", row, want)
 		}
@@ -407,7 +407,7 @@ func TestEnergy(t *testing.T) {
 			got = append(got, row)
 		}
 	}
-	want, _ := stats.RatioOf([]float64{0.50, 0.505, 0.51}, []float64{1.00, 1.01, 1.02}, analyze.Confidence)
+	want, _ := stats.StratifiedRatio([][]float64{{0.50, 0.505, 0.51}}, [][]float64{{1.00, 1.01, 1.02}}, analyze.Confidence)
 	if len(got) != 1 || got[0].OldN != 3 || *got[0].P != want.Test.P || *got[0].Ratio != want.Value || got[0].Verdict != "less" {
 		t.Errorf("%+v, want %+v", got, want)
 	}

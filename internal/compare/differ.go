@@ -183,17 +183,13 @@ func (rs *remarks) note(label string, old, with *Side, pairs []*pair) {
 	}
 }
 
-// loaded returns the load of a machine that had more to do than half its cores
-// could, before the run; "" for none.
+// loaded returns the load of a machine that had other work before the run; "" for
+// none.
 func (r *Run) loaded() string {
-	if r.Env == nil || r.Env.LoadAverage == nil {
+	if r.Env == nil {
 		return ""
 	}
-	cores := cmp.Or(r.Env.PhysicalCores, r.Env.LogicalCores)
-	if cores == 0 || *r.Env.LoadAverage <= float64(cores)/2 {
-		return ""
-	}
-	return fmt.Sprintf("load %.2g on %d cores", *r.Env.LoadAverage, cores)
+	return r.Env.Loaded()
 }
 
 func cellsOf(n, of int) string {

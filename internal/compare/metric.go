@@ -51,9 +51,9 @@ type Metric struct {
 
 // Metrics are all metrics, in the order they are shown.
 var Metrics = []Metric{
-	{"prefill_tok_per_s", "prefill", "prefill", "", "tok/s", "faster", "slower", true, qPrefill,
+	{"prefill_tok_s", "prefill", "prefill", "", "tok/s", "faster", "slower", true, qPrefill,
 		func(_ *Side, g *analyze.Group) *float64 { return known(g.Prefill.TokPerS()) }},
-	{"decode_tok_per_s", "decode", "decode", "", "tok/s", "faster", "slower", true, qDecode,
+	{"decode_tok_s", "decode", "decode", "", "tok/s", "faster", "slower", true, qDecode,
 		func(_ *Side, g *analyze.Group) *float64 { return known(g.Decode.TokPerS()) }},
 	{"ttft_ms", "prefill", "time to the first token, without tokenization", "TTFT", "ms", "faster", "slower", false, qPrefill,
 		func(_ *Side, g *analyze.Group) *float64 { return known(g.PrefillMs.Mean) }},

@@ -95,7 +95,7 @@ func (r *Row) of(s *Side, g *analyze.Group) bool {
 // which both have in every cell that was compared; nil in one that was not.
 func (r *Result) ratios(s *Side, g *analyze.Group) []any {
 	var out []any
-	for _, name := range []string{"prefill_tok_per_s", "decode_tok_per_s"} {
+	for _, name := range []string{"prefill_tok_s", "decode_tok_s"} {
 		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Metric == name && row.of(s, g) })
 		if i < 0 {
 			return nil

@@ -45,7 +45,7 @@ func TestSystems(t *testing.T) {
 			}
 			continue
 		}
-		j := slices.IndexFunc(want.Rows, func(r Row) bool { return r.Metric == "decode_tok_per_s" && r.Scenario == at(row, "scenario") })
+		j := slices.IndexFunc(want.Rows, func(r Row) bool { return r.Metric == "decode_tok_s" && r.Scenario == at(row, "scenario") })
 		if at(row, "system") != "peer (other)" || at(row, "decode_verdict") != "faster" || at(row, "decode_times_base") != *want.Rows[j].Ratio {
 			t.Errorf("row %d: %v, want %+v", i, row, want.Rows[j])
 		}

@@ -38,7 +38,7 @@ func CPU(m environ.Machine, held []string) []Line {
 		s.ok("turbo", "%s", map[bool]string{true: "on: clocks depend on temperature and on how many cores work", false: "off"}[*m.Turbo])
 	}
 	if m.LoadAverage != nil {
-		s.check(Loaded(m), "load", "stop what else runs (top shows it) and look again after a minute; times will be slower and scatter",
+		s.check(m.Loaded() != "", "load", "stop what else runs (top shows it) and look again after a minute; times will be slower and scatter",
 			"%.2f over the last minute, on %d cores", *m.LoadAverage, cores)
 	}
 	if len(m.Virtualization) > 0 {
@@ -56,11 +56,4 @@ func governorEffect(governor string) string {
 		return ""
 	}
 	return ": clocks follow the load, and rise only after a phase has begun"
-}
-
-// Loaded reports whether so much other work ran in the minute before m was
-// collected that it will show in the times; false if that is not known.
-func Loaded(m environ.Machine) bool {
-	cores := cmp.Or(m.PhysicalCores, m.LogicalCores)
-	return m.LoadAverage != nil && cores > 0 && *m.LoadAverage > float64(cores)/2
 }

@@ -154,7 +154,7 @@ func deathFix(err error) string {
 // to do.
 func causes(m environ.Machine, during cpuTimes) string {
 	var found []string
-	if Loaded(m) {
+	if m.Loaded() != "" {
 		found = append(found, fmt.Sprintf("other work (load %.2g)", *m.LoadAverage))
 	}
 	if stolen := during.stolenPct(); stolen >= 1 {

@@ -3,6 +3,7 @@
 package environ
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,6 +114,17 @@ type Machine struct {
 	// hardware: "container", the product's name or "hypervisor".
 	Virtualization []string `json:"virtualization,omitempty"`
 	NvidiaDriver   string   `json:"nvidia_driver,omitempty"`
+}
+
+// Loaded says what load there was in the minute before m was collected, if that
+// is more than half its cores can do, so that it shows in the times; "" if not, or
+// if it is not known.
+func (m *Machine) Loaded() string {
+	cores := cmp.Or(m.PhysicalCores, m.LogicalCores)
+	if m.LoadAverage == nil || cores == 0 || *m.LoadAverage <= float64(cores)/2 {
+		return ""
+	}
+	return fmt.Sprintf("load %.2g on %d cores", *m.LoadAverage, cores)
 }
 
 // Collect describes the machine whose file system is rooted at root, "/" for

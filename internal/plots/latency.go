@@ -26,7 +26,6 @@ func latencyCDF(in *input) ([]*figure, error) {
 	f := &figure{rowHeight: 138}
 	drawn := map[string]bool{}
 	noSteps := 0
-	var models []string
 	for _, model := range in.models {
 		ttft, tpot := newTile(model+", first token", "ms", "share of rows"), newTile(model+", between tokens", "ms", "share of steps")
 		var ttftSpan, tpotSpan span
@@ -55,7 +54,6 @@ func latencyCDF(in *input) ([]*figure, error) {
 		if !ttftSpan.some {
 			continue
 		}
-		models = append(models, model)
 		setLog(&ttft.X, ttftSpan.times(1.04), plain)
 		setLinear(&ttft.Y, share, 4, percent)
 		row := []*plot.Plot{ttft, nil}

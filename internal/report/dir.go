@@ -61,7 +61,7 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // FromDir analyses the rows of a run directory and writes the tables, the plots
 // and both reports beside them, in place of earlier ones. It only reads the
 // rows, so it may be called while the run goes on. A *ConfigError means that
-// nothing was read or written.
+// nothing was written.
 func FromDir(dir string, opts Options) (*Result, error) {
 	a, from, err := analysis(dir, opts)
 	if err != nil {

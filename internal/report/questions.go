@@ -132,7 +132,7 @@ func (w *author) effectOfGraphs() string {
 
 // extreme names the row of an extreme with its interval.
 func extreme(which string, e entry, phase string) string {
-	return fmt.Sprintf("%s %s, %s to %s", which, e.text("model"), e.shown(phase+"_ci_lo"), e.shown(phase+"_ci_hi"))
+	return fmt.Sprintf("%s %s, %s to %s", which, e.text("model"), e.shown(phase+"_ci95_lo"), e.shown(phase+"_ci95_hi"))
 }
 
 func other(least, most entry, phase string) string {

@@ -27,13 +27,6 @@ func logs(x []float64) ([]float64, error) {
 	return out, nil
 }
 
-// RatioOf returns the ratio of the geometric means of two independent samples
-// of positive values, a over b, with Welch's interval on the log scale at the
-// given confidence in (0,1). Each sample needs at least two values.
-func RatioOf(a, b []float64, confidence float64) (Ratio, error) {
-	return StratifiedRatio([][]float64{a}, [][]float64{b}, confidence)
-}
-
 // PairedRatio returns the geometric mean of a[i]/b[i] over pairs measured side
 // by side, with a percentile bootstrap interval at the given confidence in
 // (0,1) from resamples drawn with the seed. Pairs cancel drift that both sides

@@ -173,7 +173,7 @@ func TestHolm(t *testing.T) {
 
 func TestRatios(t *testing.T) {
 	a, b := []float64{20, 22, 18, 21, 19}, []float64{10, 11, 9, 10.5, 9.5}
-	r, err := RatioOf(a, b, 0.95)
+	r, err := StratifiedRatio([][]float64{a}, [][]float64{b}, 0.95)
 	if err != nil || math.Abs(r.Value-2) > 1e-12 || r.CI.Lo >= 2 || r.CI.Hi <= 2 || math.Abs(r.CI.Lo*r.CI.Hi-4) > 1e-9 {
 		t.Errorf("independent: %+v, %v", r, err)
 	}
@@ -188,7 +188,7 @@ func TestRatios(t *testing.T) {
 	if err != nil || !(ci.Lo < value && value < ci.Hi) || ci != again {
 		t.Errorf("paired, noisy: %v %+v %+v, %v", value, ci, again, err)
 	}
-	if _, err := RatioOf([]float64{1, 0}, b, 0.95); err == nil {
+	if _, err := StratifiedRatio([][]float64{{1, 0}}, [][]float64{b}, 0.95); err == nil {
 		t.Error("a zero accepted in a ratio")
 	}
 	if _, _, err := PairedRatio(a, b[:3], 0.95, 10, 1); err == nil {

@@ -21,7 +21,7 @@ func TestStratifiedRatio(t *testing.T) {
 	// By hand from the two single ratios: mean of the logs, variances added.
 	var diff, v, w float64
 	for i := range a {
-		one, err := RatioOf(a[i], b[i], 0.95)
+		one, err := StratifiedRatio([][]float64{a[i]}, [][]float64{b[i]}, 0.95)
 		if err != nil {
 			t.Fatal(err)
 		}
