@@ -99,6 +99,9 @@ func (a *Analysis) claims() ([]Claim, error) {
 
 	compile := evidence{unit: "×", whatEach: "speed-ups by model and scenario"}
 	for _, g := range a.Graphs {
+		if g.With.DecodeMode == "uncached" { // a step of it is a prefill
+			continue
+		}
 		for _, x := range g.Without.Groups {
 			if y := g.With.group(x.Scenario); y != nil {
 				v := y.Decode.TokPerS() / x.Decode.TokPerS()

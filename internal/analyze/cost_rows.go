@@ -246,6 +246,7 @@ func fillProviders(a *Analysis, t *Table) error {
 	}
 	terms := []string{onDemand, "spot", "1yr", "3yr"}
 	var providers set
+	is := ""
 	cells := map[string]any{} // by provider and term
 	for _, p := range a.Prices.Here(best.Device) {
 		if p.Own || p.Provider == "" || !slices.Contains(terms, p.Term) {
@@ -255,6 +256,7 @@ func fillProviders(a *Analysis, t *Table) error {
 		if err != nil {
 			return err
 		}
+		is = best.totalIs(x.Blend)
 		providers.add(p.Provider)
 		cells[p.Provider+" "+p.Term] = x.Blend.TotalUSD()
 	}
@@ -263,7 +265,7 @@ func fillProviders(a *Analysis, t *Table) error {
 		for _, term := range terms {
 			row = append(row, cells[name+" "+term])
 		}
-		t.Add(row...)
+		t.Add(append(row, is)...)
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ func costTables() []definition {
 			name: studies + "provider_cost", section: "10.2", title: "The blend by provider, cheapest configuration", needs: "tiers of the pricing file with a provider and a term",
 			columns: []Column{col("provider", "provider", ""), col("model", "model", ""), col("backend", "backend", ""),
 				col("on_demand_usd_per_m", "on-demand", "$/1M"), col("spot_usd_per_m", "spot", "$/1M"),
-				col("reserved_1yr_usd_per_m", "1 year", "$/1M"), col("reserved_3yr_usd_per_m", "3 years", "$/1M")},
+				col("reserved_1yr_usd_per_m", "1 year", "$/1M"), col("reserved_3yr_usd_per_m", "3 years", "$/1M"), col("total_is", "total is", "")},
 			fill:  fillProviders,
 			notes: []string{"The configuration that is cheapest by machine time; all columns are scenarios."},
 		},

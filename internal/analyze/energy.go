@@ -149,7 +149,7 @@ func name(counted string) string { _, name, _ := strings.Cut(counted, " "); retu
 // made for it, while the rows' own samples see little of a short phase.
 func (r *Rate) use(x *Windows) {
 	if x != nil && x.Valid > 0 {
-		r.Energy = &Energy{JPerTok: &x.JPerTok, Method: x.Method}
+		r.Energy = &Energy{JPerTok: &x.JPerTok, MeanW: x.JPerTok.Value * x.TokPerS, Method: x.Method}
 	}
 }
 

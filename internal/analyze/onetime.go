@@ -1,6 +1,9 @@
 package analyze
 
 import (
+	"slices"
+	"time"
+
 	"github.com/phasebench/phasebench/internal/record"
 	"github.com/phasebench/phasebench/internal/stats"
 )
@@ -21,23 +24,65 @@ type OneTime struct {
 	FirstPrefillExtraMs, FirstDecodeExtraMs *float64
 }
 
+type launch struct {
+	model, backend string
+	n              int
+}
+
+func launchOf(r *record.Record) launch { return launch{r.Model, r.Backend, r.Launch} }
+
+// again returns a function that tells the rows of a process which only went on
+// with what another of the same launch had begun: a launch that was cut, or has
+// its energy windows measured later, pays for the model and the cell a second
+// time, which no launch has to. Each process begins with a load.
+func again(rows []record.Record) func(*record.Record) bool {
+	loads := map[launch][]time.Time{}
+	for i := range rows {
+		if r := &rows[i]; r.LoadMs != nil {
+			loads[launchOf(r)] = append(loads[launchOf(r)], r.Timestamp)
+		}
+	}
+	for _, times := range loads {
+		slices.SortFunc(times, time.Time.Compare)
+	}
+	process := func(r *record.Record) int {
+		n := 0
+		for i, t := range loads[launchOf(r)] {
+			if i > 0 && !t.After(r.Timestamp) {
+				n = i
+			}
+		}
+		return n
+	}
+	type cell struct {
+		launch
+		id string
+	}
+	first := map[cell]int{}
+	for i := range rows {
+		r := &rows[i]
+		at := cell{launchOf(r), r.CellID}
+		if n, seen := first[at]; !seen || process(r) < n {
+			first[at] = process(r)
+		}
+	}
+	return func(r *record.Record) bool { return process(r) > first[cell{launchOf(r), r.CellID}] }
+}
+
 // oneTimes returns a row for each launch that recorded any such cost, in order
 // of appearance.
 func oneTimes(rows []record.Record) []OneTime {
-	type launch struct {
-		model, backend string
-		n              int
-	}
+	repeats := again(rows)
 	at := map[launch]int{}
 	var out []OneTime
 	var firsts []*record.Record // row of each launch
 	var prefill, decode [][]float64
 	for i := range rows {
 		r := &rows[i]
-		if r.Status != record.StatusOK || !r.Warmup && r.LoadMs == nil && r.ContextMs == nil {
+		if r.Status != record.StatusOK || !r.Warmup && r.LoadMs == nil && r.ContextMs == nil || repeats(r) {
 			continue
 		}
-		key := launch{r.Model, r.Backend, r.Launch}
+		key := launchOf(r)
 		j, seen := at[key]
 		if !seen {
 			j = len(out)
@@ -46,7 +91,9 @@ func oneTimes(rows []record.Record) []OneTime {
 			firsts, prefill, decode = append(firsts, r), append(prefill, nil), append(decode, nil)
 		}
 		o := &out[j]
-		o.LoadMs = sum(o.LoadMs, r.LoadMs)
+		if o.LoadMs == nil { // one that was cut loads again
+			o.LoadMs = r.LoadMs
+		}
 		o.ContextMs = sum(o.ContextMs, r.ContextMs)
 		if r.Warmup {
 			o.Warmups++

@@ -19,6 +19,7 @@ type Estimate struct {
 // Rate is how fast a phase ran and what it took, over the rows of a group or
 // the groups of a configuration.
 type Rate struct {
+	Rows    int
 	Tokens  int64    // over all rows and sequences
 	Seconds float64  // over all rows
 	SPerTok Estimate // Seconds / Tokens
@@ -44,6 +45,7 @@ type Rate struct {
 type Energy struct {
 	PowerW  *Estimate // mean over the seconds of the rows that have it
 	JPerTok *Estimate // measured by itself, in windows
+	MeanW   float64   // what the device drew while energy was measured: in rows, or in windows, whose pace may be another
 	Method  string    // how it was measured; see the Method constants
 }
 
@@ -77,8 +79,13 @@ func (e *Energy) joules(sPerTok float64) float64 {
 	return j
 }
 
-// watts returns joules over seconds of a token; nil when energy is not known.
-func (r Rate) watts() *float64 { return over(r.JPerTok(), &r.SPerTok.Value) }
+// watts returns what the device drew; nil when energy is not known.
+func (r Rate) watts() *float64 {
+	if r.Energy == nil {
+		return nil
+	}
+	return &r.Energy.MeanW
+}
 
 // joules returns joules per token with their half-width, nil where that is not
 // known.
@@ -160,6 +167,7 @@ func (g *Group) rate(phase func(*record.Record) phaseRow) Rate {
 		perTok = append(perTok, s/float64(tokens))
 		rows = append(rows, p)
 	}
+	out.Rows = len(g.Rows)
 	spread, _ := stats.Describe(g.replicates(perTok), Confidence)
 	out.SPerTok = Estimate{out.Seconds / float64(out.Tokens), spread.Half}
 	out.perRound = g.byRound(perTok)
@@ -190,7 +198,7 @@ func energyOf(rows []phaseRow) (*Energy, int) {
 		if method == MethodAssumed {
 			half = new(float64)
 		}
-		return &Energy{PowerW: &Estimate{joules / seconds, half}, Method: method}, len(watts)
+		return &Energy{PowerW: &Estimate{joules / seconds, half}, MeanW: joules / seconds, Method: method}, len(watts)
 	}
 	return nil, 0
 }
@@ -203,7 +211,8 @@ func energyOf(rows []phaseRow) (*Energy, int) {
 const minPowered = 0.5
 
 // pool joins the rates of several scenarios. The pooled time per token is their
-// mean weighted by tokens; its interval is over rounds, and where scenarios were
+// mean weighted by the tokens of a row, so that a scenario which was cut short
+// counts as the others do; its interval is over rounds, and where scenarios were
 // not measured in the same rounds, they count as independent and their
 // half-widths add in quadrature. Energy is pooled by poolEnergy.
 func pool(scenarios []string, rates []Rate) Rate {
@@ -215,9 +224,14 @@ func pool(scenarios []string, rates []Rate) Rate {
 	}
 	var times []Estimate
 	var byTokens []float64
+	sum := 0.0
+	for _, r := range rates {
+		out.Rows += r.Rows
+		sum += float64(r.Tokens) / float64(r.Rows)
+	}
 	for _, r := range rates {
 		times = append(times, r.SPerTok)
-		byTokens = append(byTokens, float64(r.Tokens)/float64(out.Tokens))
+		byTokens = append(byTokens, float64(r.Tokens)/float64(r.Rows)/sum)
 	}
 	out.SPerTok = weighted(times, byTokens)
 	if half := overRounds(rates, byTokens); half != nil {
@@ -233,7 +247,7 @@ func pool(scenarios []string, rates []Rate) Rate {
 // half-widths add in quadrature.
 func (r *Rate) poolEnergy(scenarios []string, rates []Rate) {
 	r.Scenarios = scenarios
-	var covered float64
+	var covered, meanW float64
 	var methods set
 	windowed := false
 	for i, x := range rates {
@@ -241,6 +255,7 @@ func (r *Rate) poolEnergy(scenarios []string, rates []Rate) {
 			continue
 		}
 		covered += x.Seconds
+		meanW += x.Seconds * x.Energy.MeanW
 		r.EnergyOf = append(r.EnergyOf, scenarios[i])
 		methods.add(x.Energy.Method)
 		windowed = windowed || x.Energy.JPerTok != nil
@@ -261,7 +276,7 @@ func (r *Rate) poolEnergy(scenarios []string, rates []Rate) {
 			joules, byTokens = append(joules, *j), append(byTokens, float64(x.Tokens)/float64(r.Tokens)/r.EnergyShare)
 		}
 	}
-	r.Energy = &Energy{Method: strings.Join(methods.list, "+")}
+	r.Energy = &Energy{MeanW: meanW / covered, Method: strings.Join(methods.list, "+")}
 	if len(powers) > 0 {
 		p := weighted(powers, bySeconds)
 		r.Energy.PowerW = &p

@@ -26,6 +26,19 @@ func TestRoundsOfLaunches(t *testing.T) {
 	}
 }
 
+// A scenario that was cut short weighs as much in a pooled rate as it would whole.
+func TestPoolOfACutScenario(t *testing.T) {
+	of := func(rows int, tokens int64, secondsPerRow float64) Rate {
+		all := float64(rows) * secondsPerRow
+		return Rate{Rows: rows, Tokens: int64(rows) * tokens, Seconds: all, SPerTok: Estimate{Value: all / float64(int64(rows)*tokens)}}
+	}
+	whole := pool([]string{"s", "l"}, []Rate{of(3, 64, 1), of(3, 512, 2)})
+	cut := pool([]string{"s", "l"}, []Rate{of(3, 64, 1), of(1, 512, 2)})
+	if want := 3.0 / 576; !near(whole.SPerTok.Value, want) || !near(cut.SPerTok.Value, want) {
+		t.Errorf("%g whole and %g cut, want %g", whole.SPerTok.Value, cut.SPerTok.Value, want)
+	}
+}
+
 // Points of two pools have an order that is not that of the file.
 func TestOrderOfKVPoints(t *testing.T) {
 	of := func(pool string) record.KVRecord {

@@ -17,7 +17,8 @@ type BackendTest struct {
 	Phase     string // "prefill" or "decode"
 	A, B      *Config
 	Scenarios int
-	ByLaunch  bool         // replicates are launch means; else repetitions within one process
+	ByLaunch  bool         // replicates are launch means; else rows, of fewer than minLaunches
+	Launches  int          // most of any cell
 	Ratio     *stats.Ratio // time of A over time of B; nil when it cannot be tested
 	PHolm     float64      // corrected over all tests of the run; 1 when not tested
 	Why       string       // why Ratio is nil
@@ -42,10 +43,13 @@ func (t BackendTest) Verdict() string {
 
 // replicate says what the test's replicates are.
 func (t BackendTest) replicate() string {
-	if t.ByLaunch {
+	switch {
+	case t.ByLaunch:
 		return "launch means"
+	case t.Launches > 1:
+		return fmt.Sprintf("rows of %d launches", t.Launches)
 	}
-	return "within one process"
+	return "rows of one process"
 }
 
 // backendTests compares each pair of backends of a model that ran it in the
@@ -88,6 +92,7 @@ func test(phase string, x, y *Config, ms func(*record.Record) float64) BackendTe
 	t.Scenarios = len(ofX)
 	for i := range ofX {
 		t.ByLaunch = t.ByLaunch && ofX[i].ByLaunch && ofY[i].ByLaunch
+		t.Launches = max(t.Launches, ofX[i].Launches, ofY[i].Launches)
 	}
 	var err error
 	t.Ratio, err = ratio(ofX, ofY, ms)
@@ -124,7 +129,7 @@ func testTables() []definition {
 				return nil
 			},
 			notes: []string{
-				"Welch on log times per token, averaged over the scenarios of each repetition, which share its disturbances; where scenarios differ in repetitions each is a stratum of its own; p corrected by Holm over the table; ~ means not told apart at 0.05. Within one process: repetitions share a process, so p and the interval say nothing about a new launch; use launches: 3 or more.",
+				"Welch on log times per token, averaged over the scenarios of each repetition, which share its disturbances; where scenarios differ in repetitions each is a stratum of its own; p corrected by Holm over the table; ~ means not told apart at 0.05. Where replicates are rows they share a process with others, so p and the interval say nothing about a new launch; use launches: 3 or more.",
 			},
 		},
 		{

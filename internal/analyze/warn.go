@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/phasebench/phasebench/internal/record"
@@ -41,6 +42,11 @@ func (w *warnings) add(where, format string, args ...any) {
 // noisyCVPct is the coefficient of variation above which a group is called
 // noisy; TR123 5.7 ends its scale there.
 const noisyCVPct = 10
+
+// otherPace is the difference in speed from which energy is said to be of other
+// work than the rows: some windows' own criterion, which is their rate beside
+// rows timed around them and not those of the cell.
+const otherPace = 0.05
 
 // warn notes the doubts about one group.
 func (g *Group) warn(w *warnings) {
@@ -86,16 +92,20 @@ func (g *Group) warn(w *warnings) {
 		name string
 		ms   stats.Summary
 		Rate
-		of func(*record.PhasePower) record.PowerStats
+		windows *Windows
+		of      func(*record.PhasePower) record.PowerStats
 	}{
-		{"prefill", g.PrefillMs, g.Prefill, func(p *record.PhasePower) record.PowerStats { return p.Prefill }},
-		{"decode", g.DecodeMs, g.Decode, func(p *record.PhasePower) record.PowerStats { return p.Decode }},
+		{"prefill", g.PrefillMs, g.Prefill, g.PrefillWindows, func(p *record.PhasePower) record.PowerStats { return p.Prefill }},
+		{"decode", g.DecodeMs, g.Decode, g.DecodeWindows, func(p *record.PhasePower) record.PowerStats { return p.Decode }},
 	} {
 		if phase.Energy != nil && phase.Energy.Method == MethodAssumed {
 			w.add(where, "%s energy is by the watts you gave for the CPU (assumed), not measured", phase.name)
 		}
-		if phase.Energy != phase.Samples {
-			continue // by windows
+		if phase.Energy != phase.Samples { // by windows
+			if pace := phase.windows.TokPerS / phase.TokPerS(); math.Abs(pace-1) > otherPace {
+				w.add(fmt.Sprintf("%s: %.2f times", where, pace), "energy windows of %s went at another pace than the rows; joules and watts are of that pace", phase.name)
+			}
+			continue
 		}
 		if n := phase.Powered; n > 0 && n < len(g.Rows) {
 			w.add(fmt.Sprintf("%s: %d of %d", where, n, len(g.Rows)), "%s has power in some rows only; the others are left out of its mean", phase.name)

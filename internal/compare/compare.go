@@ -49,13 +49,19 @@ type Row struct {
 	Old          *float64 `json:"old"`             // tokens over seconds, or means
 	New          *float64 `json:"new"`
 
-	Ratio  *float64 `json:"ratio"` // new over old, of geometric means
-	CILo   *float64 `json:"ci95_lo"`
-	CIHi   *float64 `json:"ci95_hi"`
-	P      *float64 `json:"p"`
-	PHolm  *float64 `json:"p_holm"` // corrected over all tests between these two sides
-	OldN   int      `json:"old_n"`  // repetitions, or of energy, valid windows
-	NewN   int      `json:"new_n"`
+	Ratio *float64 `json:"ratio"` // new over old, of geometric means
+	CILo  *float64 `json:"ci95_lo"`
+	CIHi  *float64 `json:"ci95_hi"`
+	P     *float64 `json:"p"`
+	PHolm *float64 `json:"p_holm"` // corrected over all tests between these two sides
+	OldN  int      `json:"old_n"`  // repetitions, or of energy, valid windows
+	NewN  int      `json:"new_n"`
+
+	// The launches whose means are the replicates; 0 where those are repetitions
+	// or windows.
+	OldLaunches int `json:"old_launches,omitempty"`
+	NewLaunches int `json:"new_launches,omitempty"`
+
 	Within bool     `json:"within_process"`  // replicates are no independent launches
 	Noise  *float64 `json:"noise,omitempty"` // the share that a difference within processes must exceed
 
@@ -316,6 +322,7 @@ func (p *pair) row(m *Metric, old, with *Side) *Row {
 		row.Backend += " > " + p.with.Backend
 	}
 	row.OldN, row.NewN = len(p.old.Rows), len(p.with.Rows)
+	row.OldLaunches, row.NewLaunches = p.old.Launches, p.with.Launches
 	if windows := quantities[m.quantity].windows; windows != nil {
 		row.OldN, row.NewN = valid(windows(p.old)), valid(windows(p.with))
 	}
@@ -345,7 +352,9 @@ func valid(w *analyze.Windows) int {
 // judge fills in what a test says. Repetitions within one process say nothing
 // about another process, so what they tell apart must exceed the allowance too.
 func (r *Row) judge(t test, noise float64) {
-	r.Within = !t.byLaunch
+	if r.Within = !t.byLaunch; r.Within {
+		r.OldLaunches, r.NewLaunches = 0, 0
+	}
 	if t.ratio == nil {
 		r.Verdict, r.Why = "not tested", t.why
 		if *r.Old > 0 {
@@ -377,14 +386,19 @@ func (r *Row) judge(t test, noise float64) {
 	}
 }
 
+// uncached is the decode mode whose steps each evaluate the whole sequence.
+const uncached = "uncached"
+
 // meanOf returns the geometric mean of a metric's ratio over the pairs that have
-// one; nil when none has.
+// one; nil when none has. Those without the KV cache do other work in a step, and
+// count only where there are no others.
 func meanOf(m *Metric, old, with *Side, pairs []*pair) *Row {
 	row := &Row{With: with.Label(), Metric: m.Name, Unit: m.Unit, metric: m}
+	withCache := slices.ContainsFunc(pairs, func(p *pair) bool { return p.old.DecodeMode != uncached })
 	var a, b []*analyze.Group
 	noise := 0.0
 	for _, p := range pairs {
-		if p.tests[m.quantity].ratio == nil {
+		if p.tests[m.quantity].ratio == nil || withCache && p.old.DecodeMode == uncached {
 			continue
 		}
 		a, b = append(a, p.old), append(b, p.with)

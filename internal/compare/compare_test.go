@@ -160,7 +160,7 @@ func TestLaunches(t *testing.T) {
 	a, b := grow(1, 1), grow(2, 1.1)
 	got := mustCompare(t, sidesOf(a, b), Options{})
 	for _, row := range got.Rows {
-		if row.Within || row.Noise != nil {
+		if row.Within || row.Noise != nil || row.OldLaunches < 3 || row.NewLaunches < 3 {
 			t.Errorf("%s: within a process", row.Metric)
 		}
 		if (row.metric.quantity == qDecode) != (row.Verdict != "~") {
@@ -175,6 +175,25 @@ func TestLaunches(t *testing.T) {
 		if !row.Within || row.Verdict != "~" || (row.metric.quantity == qDecode) != (row.Why != "") {
 			t.Errorf("%s, %s: %s %q", row.Metric, row.Scenario, row.Verdict, row.Why)
 		}
+	}
+}
+
+// Steps without the cache are other work, and no part of the mean of the others.
+func TestMeanLeavesOutUncached(t *testing.T) {
+	uncachedLast := func(r *record.Record) {
+		if r.Scenario == "s2" {
+			r.DecodeMode = uncached
+		}
+	}
+	a, b := with(func(s *shape) { s.change = uncachedLast }), with(func(s *shape) { s.change, s.decodeSpeed, s.seed = uncachedLast, 2, 3 })
+	got := mustCompare(t, sidesOf(a.run("a"), b.run("b")), Options{})
+	if mean := got.Means[1]; mean.Cells != 2 || !strings.Contains(strings.Join(got.Footnotes(), " "), "the mean leaves them out") {
+		t.Errorf("%+v, %v", mean, got.Footnotes())
+	}
+	all := func(r *record.Record) { r.DecodeMode = uncached }
+	a.change, b.change = all, all
+	if mean := mustCompare(t, sidesOf(a.run("a"), b.run("b")), Options{}).Means[1]; mean.Cells != 3 {
+		t.Errorf("%+v", mean)
 	}
 }
 

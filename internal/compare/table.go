@@ -28,7 +28,11 @@ func (r *Result) Tables(short []string) []*analyze.Table {
 			for _, other := range beside {
 				cells = append(cells, other[i].Old, other[i].New)
 			}
-			t.Add(append(cells, row.said(fmt.Sprintf("%d+%d", row.OldN, row.NewN))...)...)
+			n := fmt.Sprintf("%d+%d", row.OldN, row.NewN)
+			if row.OldLaunches > 0 {
+				n += fmt.Sprintf(" of %d+%d launches", row.OldLaunches, row.NewLaunches)
+			}
+			t.Add(append(cells, row.said(n)...)...)
 		}
 		for _, row := range means {
 			cells := []any{row.With, "geometric mean of cells", "", "", "", nil, nil}
@@ -94,14 +98,14 @@ func (r *Result) Flat() *analyze.Table {
 	t := &analyze.Table{Name: "compare"}
 	for _, name := range []string{
 		"old_side", "with", "metric", "unit", "cells", "model", "backend", "variant", "scenario", "prompt_tokens", "gen_tokens", "price",
-		"old", "new", "ratio", "ci95_lo", "ci95_hi", "p", "p_holm", "old_n", "new_n", "within_process", "noise", "verdict", "why",
+		"old", "new", "ratio", "ci95_lo", "ci95_hi", "p", "p_holm", "old_n", "new_n", "old_launches", "new_launches", "within_process", "noise", "verdict", "why",
 	} {
 		t.Columns = append(t.Columns, analyze.Column{Name: name})
 	}
 	for _, list := range [][]Row{r.Rows, r.Means} {
 		for _, x := range list {
 			t.Add(r.Old, x.With, x.Metric, x.Unit, x.Cells, x.Model, x.Backend, x.Variant, x.Scenario, x.PromptTokens, x.GenTokens, x.Price,
-				x.Old, x.New, x.Ratio, x.CILo, x.CIHi, x.P, x.PHolm, x.OldN, x.NewN, x.Within, x.Noise, x.Verdict, x.Why)
+				x.Old, x.New, x.Ratio, x.CILo, x.CIHi, x.P, x.PHolm, x.OldN, x.NewN, x.OldLaunches, x.NewLaunches, x.Within, x.Noise, x.Verdict, x.Why)
 		}
 	}
 	return t
@@ -127,7 +131,16 @@ func (r *Result) Footnotes() []string {
 	prices, noise = distinct(prices), distinct(noise)
 	notes := []string{"Ratios are of geometric means, new over old, with 95 % intervals; p is Welch's on logarithms, corrected by Holm over all cells and metrics of the two sides; ~ means not told apart at 0.05. A time and the speed it is the inverse of share one test."}
 	if len(noise) > 0 {
-		notes = append(notes, "Fewer than 3 launches: intervals and p are within one process and say nothing about a new launch. So a difference is only called when it is significant and larger than two launches may lie apart ("+strings.Join(noise, ", ")+"; see --noise). Runs with 3 launches or more need no such allowance.")
+		notes = append(notes, "Fewer than 3 launches: repetitions of a process are the replicates, so intervals and p say nothing about a new launch. So a difference is only called when it is significant and larger than two launches may lie apart ("+strings.Join(noise, ", ")+"; see --noise). Runs with 3 launches or more need no such allowance.")
+	}
+	with := 0
+	for _, row := range r.Rows {
+		if !strings.Contains(row.Variant, uncached) {
+			with++
+		}
+	}
+	if with > 0 && with < len(r.Rows) {
+		notes = append(notes, "Steps without the KV cache are other work: the mean leaves them out.")
 	}
 	if launches {
 		notes = append(notes, "Where both sides have 3 launches or more, replicates are the means of launches.")

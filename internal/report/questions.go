@@ -103,6 +103,7 @@ func (w *author) effectOfGraphs() string {
 		return notTestable("needs decode with the cache, with graphs and without")
 	}
 	var out []string
+	byRows := false
 	for _, phase := range []string{"decode", "prefill"} {
 		told, tested := 0, 0
 		for _, t := range w.a.Tests {
@@ -112,6 +113,7 @@ func (w *author) effectOfGraphs() string {
 				continue
 			}
 			tested++
+			byRows = byRows || !t.ByLaunch
 			if t.Significant() {
 				told++
 			}
@@ -124,8 +126,8 @@ func (w *author) effectOfGraphs() string {
 		out = append(out, fmt.Sprintf("%s is %s as fast with graphs (%s%s); the two are told apart in %d of %d comparisons (p < %g, Holm).",
 			sentence(phase), between(rows, phase+"_speedup", " times"), extreme("least", least, phase), other(least, most, phase), told, tested, analyze.Significance))
 	}
-	if slices.ContainsFunc(w.a.Tests, func(t analyze.BackendTest) bool { return !t.ByLaunch }) {
-		out = append(out, "Each side ran in one process; a new launch may differ by more than these intervals.")
+	if byRows {
+		out = append(out, "Sides of fewer than 3 launches are among them, and a new launch may differ by more than their intervals.")
 	}
 	return strings.Join(append(out, "Machine time of a decoded token, and so its cost, is that of no graphs divided by its factor."), " ")
 }
@@ -233,10 +235,10 @@ func (w *author) tierSpread() string {
 	}
 	lo, _ := least.number("blend_usd_per_m")
 	hi, _ := most.number("blend_usd_per_m")
-	return fmt.Sprintf("At the speed measured here, a million tokens of the %s blend by %s cost $%s at %s (%s) and $%s at %s (%s), %s times as much. "+
+	return fmt.Sprintf("At the speed measured here, a million tokens of the %s blend by %s cost $%s at %s (%s) and $%s at %s (%s), %s times as much (%s). "+
 		"What is called a scenario prices this device's speed at another machine's rate and says nothing about that machine.",
 		w.a.Blend.Name, best, least.shown("blend_usd_per_m"), least.text("tier"), least.text("kind"),
-		most.shown("blend_usd_per_m"), most.text("tier"), most.text("kind"), ratioOf(hi, lo))
+		most.shown("blend_usd_per_m"), most.text("tier"), most.text("kind"), ratioOf(hi, lo), most.text("total_is"))
 }
 
 func ratioOf(a, b float64) string {

@@ -69,7 +69,7 @@ func (w *author) replicates() string {
 	case len(w.a.Groups):
 		return "Intervals (±) are over the means of independent launches."
 	case 0:
-		return "Intervals (±) are over repetitions within one process; they do not show how much a new launch would differ."
+		return "Intervals (±) are over repetitions, of fewer than 3 launches; they do not show how much a new launch would differ."
 	}
 	return fmt.Sprintf("Intervals (±) are over the means of independent launches for %d of %d cells, else over repetitions.", byLaunch, len(w.a.Groups))
 }
