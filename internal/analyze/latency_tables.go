@@ -126,14 +126,7 @@ func toFloat(n *int64) *float64 {
 
 func fillSummary(a *Analysis, t *Table) error {
 	for _, g := range a.Groups {
-		replicates := "rows within one process"
-		switch {
-		case g.ByLaunch:
-			replicates = "launch means"
-		case g.Launches > 1:
-			replicates = "rows"
-		}
-		cells := append(keyCells(g.Key), g.Launches, replicates)
+		cells := append(keyCells(g.Key), g.Launches, replicates(g.ByLaunch, g.Launches))
 		for _, m := range metrics {
 			var values []float64
 			for _, r := range g.Rows {

@@ -41,13 +41,13 @@ func (t BackendTest) Verdict() string {
 	return t.A.Backend + " is faster"
 }
 
-// replicate says what the test's replicates are.
-func (t BackendTest) replicate() string {
+// replicates says what stands for a repetition of the measurement.
+func replicates(byLaunch bool, launches int) string {
 	switch {
-	case t.ByLaunch:
+	case byLaunch:
 		return "launch means"
-	case t.Launches > 1:
-		return fmt.Sprintf("rows of %d launches", t.Launches)
+	case launches > 1:
+		return fmt.Sprintf("rows of %d launches", launches)
 	}
 	return "rows of one process"
 }
@@ -124,7 +124,7 @@ func testTables() []definition {
 						continue
 					}
 					test := x.Ratio.Test
-					t.Add(append(cells, test.T, test.DF, test.P, x.PHolm, test.CohensD, x.Verdict(), x.replicate())...)
+					t.Add(append(cells, test.T, test.DF, test.P, x.PHolm, test.CohensD, x.Verdict(), replicates(x.ByLaunch, x.Launches))...)
 				}
 				return nil
 			},

@@ -279,8 +279,8 @@ func TestBackendTestsAreCorrectedTogether(t *testing.T) {
 		if x.PHolm < x.Ratio.Test.P {
 			t.Errorf("%s: corrected p %v under p %v", key, x.PHolm, x.Ratio.Test.P)
 		}
-		if x.ByLaunch || x.replicate() != "rows of one process" {
-			t.Errorf("%s: %s", key, x.replicate())
+		if what := replicates(x.ByLaunch, x.Launches); what != "rows of one process" {
+			t.Errorf("%s: %s", key, what)
 		}
 	}
 }
