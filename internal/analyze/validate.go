@@ -84,6 +84,7 @@ const (
 	clockCVPct     = 5
 	fewSamples     = 3
 	monotonicSlack = 0.10 // share by which longer work may seem faster
+	monotonicRows  = 3    // of each cell; two that agree by chance have a narrow interval, too
 	windowsPct     = 90   // of energy windows that must be valid
 	consistentPct  = 3    // between counter and integral
 	idleDriftPct   = 5
@@ -153,7 +154,8 @@ func rowName(r *record.Record) string {
 
 // checkMonotonic compares the cells of a configuration by their work. That
 // more work took less time is a failure when the intervals are apart and the
-// difference exceeds monotonicSlack, else it may be noise.
+// difference exceeds monotonicSlack over monotonicRows or more, else it may be
+// noise.
 func (a *Analysis) checkMonotonic(name, rule string, of func(*Group) (tokens int, ms stats.Summary)) Check {
 	var t tally
 	for _, c := range a.Configs {
@@ -169,7 +171,7 @@ func (a *Analysis) checkMonotonic(name, rule string, of func(*Group) (tokens int
 					continue
 				}
 				outcome := Warn
-				if mx.CI != nil && my.CI != nil && my.CI.Hi < mx.CI.Lo && my.Mean < (1-monotonicSlack)*mx.Mean {
+				if min(mx.N, my.N) >= monotonicRows && mx.CI != nil && my.CI != nil && my.CI.Hi < mx.CI.Lo && my.Mean < (1-monotonicSlack)*mx.Mean {
 					outcome = Fail
 				}
 				t.find(outcome, fmt.Sprintf("%s: %d tokens %.4g ms, %d tokens %.4g ms", c.ConfigKey, nx, mx.Mean, ny, my.Mean))

@@ -87,6 +87,7 @@ func TestChecks(t *testing.T) {
 		{"prefill monotonicity", sound, Untested},
 		{"prefill monotonicity", append(repeated(5, nil), longer(sound, 1.5)...), Pass},
 		{"prefill monotonicity", append(repeated(5, nil), longer(sound, 0.5)...), Fail},
+		{"prefill monotonicity", append(repeated(2, nil), longer(repeated(2, nil), 0.5)...), Warn},
 		{"prefill monotonicity", append(repeated(5, nil), longer(sound, 0.95)...), Warn},
 		{"decode monotonicity", append(repeated(1, nil), longer(sound[:1], 0.5)...), Warn}, // one row: no interval
 		{"decode monotonicity", append(repeated(5, nil), longer(sound, 0.5)...), Fail},
