@@ -86,6 +86,9 @@ func origins(rows []record.Record) []string {
 func writeImport(dir string, from *imports.Result) error {
 	id := "import-" + time.Now().UTC().Format("20060102-150405")
 	setup := rundir.Setup{RunID: id, PlannedRows: len(from.Rows), Matrix: []byte(noMatrix)}
+	if err := rundir.Vacant(dir); err != nil {
+		return usageError{err}
+	}
 	store, err := record.Create(dir, func() error { return setup.Write(dir) })
 	if errors.Is(err, fs.ErrExist) {
 		return usageError{err}

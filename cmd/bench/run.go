@@ -424,6 +424,9 @@ type kept struct {
 // open returns the store to append to and what is there already.
 func (j *job) open() (*record.Store, kept, error) {
 	if j.fresh {
+		if err := rundir.Vacant(j.dir); err != nil {
+			return nil, kept{}, usageError{err}
+		}
 		store, err := record.Create(j.dir, func() error { return j.setup.Write(j.dir) })
 		return store, kept{}, err
 	}

@@ -25,11 +25,14 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("%s: %s is writing to this run; wait for it to end, or stop it and resume the run", e.Dir, who)
 }
 
+// LockFile is the name of the file whose lock keeps a second writer away.
+const LockFile = "lock"
+
 // lockDir takes the exclusive lock of a run directory. The kernel drops the
 // lock with the process, however that ends, so a lock is never stale; the pid
 // in the file is there for the error message only.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}

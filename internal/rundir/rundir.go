@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/phasebench/phasebench/internal/matrix"
+	"github.com/phasebench/phasebench/internal/record"
 )
 
 // SetupFile is the name of the file that holds a Setup.
@@ -57,6 +58,39 @@ type Part struct {
 
 // PartsDir is the folder of a merged run that keeps what each part says of itself.
 const PartsDir = "parts"
+
+// Vacant refuses a folder that a new run would write over: with files of others,
+// which the report's may be named like. One that does not exist is vacant, and
+// so is what a start leaves that was killed. Whether there is a run is for
+// record.Create to say.
+func Vacant(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, e := range entries {
+		names[e.Name()] = true
+	}
+	if names[record.File] {
+		return nil
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case record.LockFile, SetupFile:
+			continue
+		case matrixFile, pricingFile:
+			if names[record.LockFile] {
+				continue
+			}
+		}
+		return fmt.Errorf("%s is not empty: it has %s, and what a run writes could take its place; choose another folder", dir, e.Name())
+	}
+	return nil
+}
 
 // Write stores s in dir, which must exist.
 func (s Setup) Write(dir string) error {
