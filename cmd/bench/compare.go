@@ -27,9 +27,9 @@ the machine time of a million tokens costs at the same prices, and energy where
 it was measured. Each is a run's folder, an imported one, or a file of rows.
 
 A verdict other than ~ needs p < 0.05 after Holm's correction over all cells and
-metrics of the two sides. With fewer than 3 launches on either side replicates are repetitions of
-one process, of which two can differ for no reason; then the difference must also
-be larger than --noise. The default is what pairs of launches lay apart in our own
+metrics of the two sides. With fewer than 3 launches on either side replicates
+are repetitions of a process, of which two can differ for no reason; then the
+difference must also be larger than --noise. The default is what pairs of launches lay apart in our own
 studies (%[2]s). Measure with --launches 3
 or more for a sharper answer.
 

@@ -43,9 +43,8 @@ func (w *warnings) add(where, format string, args ...any) {
 // noisy; TR123 5.7 ends its scale there.
 const noisyCVPct = 10
 
-// otherPace is the difference in speed from which energy is said to be of other
-// work than the rows: some windows' own criterion, which is their rate beside
-// rows timed around them and not those of the cell.
+// otherPace is the difference in speed from which energy is said to be of another
+// pace than the cell's rows. A window is valid by the rows timed around it.
 const otherPace = 0.05
 
 // warn notes the doubts about one group.

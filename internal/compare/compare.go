@@ -322,7 +322,6 @@ func (p *pair) row(m *Metric, old, with *Side) *Row {
 		row.Backend += " > " + p.with.Backend
 	}
 	row.OldN, row.NewN = len(p.old.Rows), len(p.with.Rows)
-	row.OldLaunches, row.NewLaunches = p.old.Launches, p.with.Launches
 	if windows := quantities[m.quantity].windows; windows != nil {
 		row.OldN, row.NewN = valid(windows(p.old)), valid(windows(p.with))
 	}
@@ -333,6 +332,9 @@ func (p *pair) row(m *Metric, old, with *Side) *Row {
 		}
 	}
 	row.judge(p.tests[m.quantity], p.allowance.of(m.quantity, old.decodeShare(p.old)))
+	if !row.Within {
+		row.OldLaunches, row.NewLaunches = p.old.Launches, p.with.Launches
+	}
 	return row
 }
 
@@ -352,9 +354,7 @@ func valid(w *analyze.Windows) int {
 // judge fills in what a test says. Repetitions within one process say nothing
 // about another process, so what they tell apart must exceed the allowance too.
 func (r *Row) judge(t test, noise float64) {
-	if r.Within = !t.byLaunch; r.Within {
-		r.OldLaunches, r.NewLaunches = 0, 0
-	}
+	r.Within = !t.byLaunch
 	if t.ratio == nil {
 		r.Verdict, r.Why = "not tested", t.why
 		if *r.Old > 0 {
